@@ -1,0 +1,2 @@
+//! duewheel holds deferrable contact-centre interaction requests, millions of them, and consults the
+//! router when one falls due.
