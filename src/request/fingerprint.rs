@@ -1,0 +1,131 @@
+//! The fingerprint of a request as submitted: equal for equal requests, in every build and on every machine.
+//!
+//! It is kept beside the id so that the same id with the same content is recognised as a repetition, and with
+//! other content as a conflict. The byte form below is part of what is stored: a change of it makes
+//! every stored fingerprint a conflict.
+
+use std::hash::Hasher;
+use std::time::Duration;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::InteractionRequest;
+use crate::ids::millis_ceil;
+use crate::schedule::{PointInTime, ProcessingCondition, RetryPolicy, ScheduleData, Written};
+
+impl InteractionRequest {
+    /// A keyed 128-bit fingerprint of everything in the request: SipHash-2-4-128 over a canonical byte form.
+    ///
+    /// Stable over builds and machines. Times count as written: the same instant at another offset is other
+    /// content. What was left out and what was given its default are the same.
+    #[must_use]
+    pub fn fingerprint(&self, key: u128) -> u128 {
+        let mut form = Form(SipHasher24::new_with_key(&key.to_le_bytes()));
+        form.number(u64::from(self.id.is_uuid()));
+        form.bytes(&self.id.value().to_le_bytes());
+        form.number(u64::from(self.location.index()));
+        form.bytes(self.media.as_str().as_bytes());
+        form.number(u64::from(self.priority.0));
+        form.optional(self.customer.as_deref(), |form, customer| {
+            form.bytes(customer.as_bytes())
+        });
+        form.bytes(&self.payload);
+        form.optional(self.schedule.as_ref(), Form::schedule);
+        form.0.finish128().as_u128()
+    }
+}
+
+/// The canonical form: every number eight bytes, little endian; every text after its length; every list
+/// after its count; every option and variant after its number. So no two contents have one form.
+struct Form(SipHasher24);
+
+impl Form {
+    fn number(&mut self, number: u64) {
+        self.0.write(&number.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.write(bytes);
+    }
+
+    fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        self.number(u64::from(value.is_some()));
+        if let Some(value) = value {
+            write(self, value);
+        }
+    }
+
+    fn duration(&mut self, duration: Duration) {
+        self.number(millis_ceil(duration));
+    }
+
+    fn point(&mut self, point: &PointInTime) {
+        self.number(point.timestamp().as_millis());
+        match point.written() {
+            Written::Utc => self.number(0),
+            Written::Offset(seconds) => {
+                self.number(1);
+                self.number(i64::from(*seconds) as u64);
+            }
+            Written::Zone { offset, .. } => {
+                self.number(2);
+                self.number(i64::from(*offset) as u64);
+                self.bytes(point.written().zone_name().unwrap_or_default().as_bytes());
+            }
+        }
+    }
+
+    fn condition(&mut self, condition: &ProcessingCondition) {
+        match condition {
+            ProcessingCondition::Always => self.number(0),
+            ProcessingCondition::WaitBelow(limit) => {
+                self.number(1);
+                self.duration(*limit);
+            }
+            ProcessingCondition::AgentsReady(least) => {
+                self.number(2);
+                self.number(u64::from(*least));
+            }
+            ProcessingCondition::QueueBelow(limit) => {
+                self.number(3);
+                self.number(u64::from(*limit));
+            }
+            ProcessingCondition::Open => self.number(4),
+            ProcessingCondition::All(_) => self.number(5),
+            ProcessingCondition::Any(_) => self.number(6),
+            ProcessingCondition::Not(_) => self.number(7),
+        }
+        let inner = condition.inner();
+        self.number(inner.len() as u64);
+        inner.iter().for_each(|condition| self.condition(condition));
+    }
+
+    fn schedule(&mut self, schedule: &ScheduleData) {
+        self.number(schedule.times().len() as u64);
+        for time in schedule.times() {
+            self.point(time.point());
+            self.condition(time.condition());
+        }
+        self.optional(schedule.not_before_point(), Self::point);
+        self.optional(schedule.not_after_point(), Self::point);
+        self.number(schedule.media_windows().len() as u64);
+        for window in schedule.media_windows() {
+            self.point(window.from_point());
+            self.point(window.until_point());
+            self.bytes(window.media().as_str().as_bytes());
+        }
+        self.optional(schedule.threshold_wait(), Self::duration);
+        self.duration(schedule.recheck());
+        self.bytes(schedule.exhausted().as_str().as_bytes());
+        self.bytes(schedule.missed().as_str().as_bytes());
+        self.retry(schedule.retry());
+    }
+
+    fn retry(&mut self, retry: &RetryPolicy) {
+        self.number(u64::from(retry.attempts()));
+        self.duration(retry.initial());
+        self.duration(retry.max());
+        self.number(retry.jitter().to_bits());
+    }
+}

@@ -1,0 +1,131 @@
+//! Durations as text: jiff's friendly and ISO 8601 forms, in whole milliseconds.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+
+use crate::ids::millis_ceil;
+
+/// A duration of whole milliseconds that is written and read as text: `60s`, `1h30m`, `PT15M`, `2 days`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DurationText(pub(crate) Duration);
+
+pub(crate) const EXPECTED: &str = "a duration of zero or more without years and months, such as 60s, 1h30m or PT15M (a day is 24h)";
+
+impl DurationText {
+    /// Reads a text; `None` where it is no duration, is negative, or has years or months. Fractions of a
+    /// millisecond round up.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        // The first form holds any number of seconds, the second has days and weeks.
+        let signed = text.parse::<SignedDuration>().ok().or_else(|| {
+            text.parse::<Span>()
+                .ok()?
+                .to_duration(SpanRelativeTo::days_are_24_hours())
+                .ok()
+        })?;
+        let duration = Duration::try_from(signed).ok()?;
+        Some(Self(Duration::from_millis(millis_ceil(duration))))
+    }
+}
+
+impl fmt::Display for DurationText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PRINTER: SpanPrinter = SpanPrinter::new()
+            .designator(Designator::Compact)
+            .spacing(Spacing::None);
+        // 2^64 ms are fewer seconds than an i64 holds.
+        let millis = millis_ceil(self.0);
+        let duration = Duration::from_millis(millis);
+        f.write_str(&PRINTER.unsigned_duration_to_string(&duration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(text: &str) -> Option<u64> {
+        DurationText::read(text).map(|duration| millis_ceil(duration.0))
+    }
+
+    #[test]
+    fn friendly_and_iso_forms_are_read() {
+        let forms = [
+            ("60s", 60_000),
+            ("1m", 60_000),
+            ("PT60S", 60_000),
+            ("1h30m", 5_400_000),
+            ("1 hour, 30 minutes", 5_400_000),
+            ("2 days", 172_800_000),
+            ("P1D", 86_400_000),
+            ("1w", 604_800_000),
+            ("P1DT1H", 90_000_000),
+            ("0s", 0),
+            ("1.5s", 1500),
+            ("250ms", 250),
+            ("00:01:30", 90_000),
+            ("pt15m", 900_000),
+        ];
+        for (text, expected) in forms {
+            assert_eq!(millis(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn fractions_of_a_millisecond_round_up() {
+        assert_eq!(millis("1ns"), Some(1));
+        assert_eq!(millis("1000us"), Some(1));
+        assert_eq!(millis("1001us"), Some(2));
+        assert_eq!(millis("0.0001s"), Some(1));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in [
+            "",
+            " ",
+            "60",
+            "s",
+            "-60s",
+            "60s ago",
+            "-PT1S",
+            "1y",
+            "1mo",
+            "P1M",
+            "P1Y",
+            "1 year 1s",
+            "1e3s",
+            "60s later",
+            "999999999999999999999h",
+        ] {
+            assert_eq!(millis(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for millis in [
+            0,
+            1,
+            999,
+            1000,
+            1500,
+            60_000,
+            900_000,
+            3_600_000,
+            86_400_001,
+            u64::MAX / 2,
+            u64::MAX,
+        ] {
+            let duration = DurationText(Duration::from_millis(millis));
+            assert_eq!(
+                DurationText::read(&duration.to_string()),
+                Some(duration),
+                "{duration}"
+            );
+        }
+        assert_eq!(DurationText(Duration::from_secs(900)).to_string(), "15m");
+    }
+}

@@ -1,0 +1,284 @@
+//! [`PointInTime`]: a timestamp that remembers the wall clock it was written as.
+
+use std::fmt;
+
+use jiff::civil::DateTime;
+use jiff::tz::AmbiguousOffset;
+
+use super::zones::Zone;
+use crate::ids::{Timestamp, excerpt, rfc3339};
+
+/// A point in time and the wall clock it was written as: in UTC, at a fixed offset, or in a time zone.
+///
+/// The engine sees [`timestamp`](Self::timestamp) alone; the wall clock is what
+/// [`days_later`](Self::days_later) goes by and what is written back. 16 bytes, no allocation.
+///
+/// # JSON
+/// Either an RFC 3339 string with offset, `"2026-01-05T09:00:00+02:00"`, or a local date-time and an IANA
+/// zone, `{"local": "2026-01-05T10:00:00", "zone": "Asia/Jerusalem"}`. Fractions of a millisecond round up. `+00:00` and `-00:00`
+/// count as `Z`. The zone comes from the compiled-in database and is found in any case. A local time inside a
+/// DST gap moves forward by the gap's length; of an overlap the first is meant. A time past year 9999 has no
+/// such text and is written, and read, as its number of milliseconds since the epoch; a smaller number is an
+/// error, since it may as well be seconds. The serde form needs a self-describing format.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PointInTime {
+    timestamp: Timestamp,
+    written: Written,
+}
+
+/// How the time was written. The wall clock is the timestamp plus the offset in all three.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Written {
+    Utc,
+    /// Seconds east of UTC, not zero.
+    Offset(i32),
+    /// The offset is the one that was applied: inside a gap, the one before it. So the wall clock as written
+    /// comes out again, although no clock in the zone ever showed it.
+    Zone {
+        zone: Zone,
+        offset: i32,
+    },
+}
+
+impl PointInTime {
+    /// Reads an RFC 3339 time with offset, such as `2026-01-05T09:00:00+02:00`.
+    ///
+    /// # Errors
+    /// Where the text is not RFC 3339, has no offset, or lies before 1970.
+    pub fn rfc3339(text: &str) -> Result<Self, PointInTimeError> {
+        let error = |expected| PointInTimeError {
+            value: excerpt(text),
+            expected,
+        };
+        let (wall, offset) = rfc3339::parse(text).ok_or_else(|| error(EXPECTED_RFC_3339))?;
+        let offset = offset.ok_or_else(|| error(EXPECTED_OFFSET))?;
+        let millis = wall
+            .at_offset(offset)
+            .ok_or_else(|| error(EXPECTED_EPOCH))?;
+        Ok(Self::at_offset(Timestamp::from_millis(millis), offset))
+    }
+
+    /// The time at which clocks in the IANA zone `zone` show `civil` (`2026-01-05T10:00:00`, without offset).
+    ///
+    /// Inside a DST gap the time moves forward by the gap's length; of an overlap the first is meant.
+    ///
+    /// # Errors
+    /// Where `civil` is no date-time or has an offset, where the database knows no such zone, and where the
+    /// time lies before 1970.
+    pub fn local(civil: &str, zone: &str) -> Result<Self, PointInTimeError> {
+        Self::in_zone(LocalText::read(civil)?, ZoneText::read(zone)?).ok_or_else(|| {
+            PointInTimeError {
+                value: excerpt(civil),
+                expected: EXPECTED_EPOCH,
+            }
+        })
+    }
+
+    /// The point in time itself.
+    #[must_use]
+    #[inline]
+    pub const fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// The same wall clock `days` days later, in the zone or offset as written.
+    ///
+    /// It is the clock *as written* that moves: 02:30 moved by a spring gap to 03:30 is 02:30 again the day
+    /// after. `None` where the result cannot be represented: past `u64::MAX` milliseconds, or, in a zone,
+    /// past year 9999.
+    #[must_use]
+    pub fn days_later(&self, days: u32) -> Option<Self> {
+        let millis = self.timestamp.as_millis();
+        let day_millis = u64::from(days) * DAY_MILLIS;
+        match self.written {
+            Written::Utc => millis
+                .checked_add(day_millis)
+                .map(|millis| Timestamp::from_millis(millis).into()),
+            Written::Offset(offset) => millis
+                .checked_add(day_millis)
+                .map(|millis| Self::at_offset(Timestamp::from_millis(millis), offset)),
+            Written::Zone { zone, offset } => {
+                // The wall clock is moved as if its offset were fixed, and only then given to the zone.
+                let civil = rfc3339::civil_at(millis.checked_add(day_millis)?, offset)?;
+                Self::in_zone(LocalText::from_civil(civil), ZoneText(zone))
+            }
+        }
+    }
+
+    pub(crate) fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// The wall clock as written; `None` past year 9999.
+    pub(super) fn civil(&self) -> Option<DateTime> {
+        let offset = match self.written {
+            Written::Utc => 0,
+            Written::Offset(offset) | Written::Zone { offset, .. } => offset,
+        };
+        rfc3339::civil_at(self.timestamp.as_millis(), offset)
+    }
+
+    fn at_offset(timestamp: Timestamp, offset: i32) -> Self {
+        let point = Self {
+            timestamp,
+            written: if offset == 0 {
+                Written::Utc
+            } else {
+                Written::Offset(offset)
+            },
+        };
+        // Past year 9999 there is no text to remember an offset for.
+        if point.civil().is_some() {
+            point
+        } else {
+            timestamp.into()
+        }
+    }
+
+    /// `None` where the result lies before 1970 or rounds up past year 9999.
+    pub(super) fn in_zone(local: LocalText, zone: ZoneText) -> Option<Self> {
+        let LocalText { wall } = local;
+        let offset = match zone.0.rules()?.to_ambiguous_timestamp(wall.civil).offset() {
+            AmbiguousOffset::Unambiguous { offset } => offset,
+            // The offset before a gap moves the time forward by the gap; before an overlap it is the first.
+            AmbiguousOffset::Gap { before, .. } | AmbiguousOffset::Fold { before, .. } => before,
+        };
+        let offset = offset.seconds();
+        let timestamp = Timestamp::from_millis(wall.at_offset(offset)?);
+        let point = Self {
+            timestamp,
+            written: Written::Zone {
+                zone: zone.0,
+                offset,
+            },
+        };
+        point.civil().is_some().then_some(point)
+    }
+}
+
+const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
+pub(super) const EXPECTED_RFC_3339: &str =
+    "an RFC 3339 time with offset, such as 2026-01-05T09:00:00+02:00";
+pub(super) const EXPECTED_OFFSET: &str = "an offset at the end, such as Z or +02:00 (a local time is written with its zone: {\"local\": .., \"zone\": ..})";
+pub(super) const EXPECTED_EPOCH: &str = "a time from 1970-01-01T00:00:00Z to the end of year 9999";
+pub(super) const EXPECTED_LOCAL: &str =
+    "a local date-time without offset, such as 2026-01-05T10:00:00";
+pub(super) const EXPECTED_ZONE: &str = "an IANA time zone, such as Asia/Jerusalem";
+
+/// A local date-time, read but not yet given to a zone.
+pub(super) struct LocalText {
+    wall: rfc3339::WallClock,
+}
+
+impl LocalText {
+    pub(super) fn read(text: &str) -> Result<Self, PointInTimeError> {
+        match rfc3339::parse(text) {
+            Some((wall, None)) => Ok(Self { wall }),
+            _ => Err(PointInTimeError {
+                value: excerpt(text),
+                expected: EXPECTED_LOCAL,
+            }),
+        }
+    }
+
+    fn from_civil(civil: DateTime) -> Self {
+        Self {
+            wall: rfc3339::WallClock::from_civil(civil),
+        }
+    }
+}
+
+/// A zone that the database knows.
+pub(super) struct ZoneText(Zone);
+
+impl ZoneText {
+    pub(super) fn read(name: &str) -> Result<Self, PointInTimeError> {
+        Zone::find(name).map(Self).ok_or_else(|| PointInTimeError {
+            value: excerpt(name),
+            expected: EXPECTED_ZONE,
+        })
+    }
+}
+
+impl From<Timestamp> for PointInTime {
+    #[inline]
+    fn from(timestamp: Timestamp) -> Self {
+        Self {
+            timestamp,
+            written: Written::Utc,
+        }
+    }
+}
+
+impl From<&PointInTime> for PointInTime {
+    fn from(point: &PointInTime) -> Self {
+        point.clone()
+    }
+}
+
+/// As written: `2026-01-05T09:00:00+02:00`, or `2026-01-05T10:00:00[Asia/Jerusalem]`.
+impl fmt::Display for PointInTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(civil), false) = (self.civil(), self.written == Written::Utc) else {
+            return self.timestamp.fmt(f);
+        };
+        rfc3339::write_civil(civil, f)?;
+        match self.written {
+            Written::Utc => Ok(()),
+            Written::Offset(offset) => {
+                let minutes = offset.unsigned_abs() / 60;
+                write!(
+                    f,
+                    "{}{:02}:{:02}",
+                    if offset < 0 { '-' } else { '+' },
+                    minutes / 60,
+                    minutes % 60
+                )
+            }
+            Written::Zone { zone, .. } => write!(f, "[{}]", zone.name()),
+        }
+    }
+}
+
+impl fmt::Debug for PointInTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PointInTime({self})")
+    }
+}
+
+impl Written {
+    /// The zone's name, where there is one.
+    pub(crate) fn zone_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Zone { zone, .. } => Some(zone.name()),
+            _ => None,
+        }
+    }
+}
+
+/// A text that is no point in time; names the text (cut at some 80 bytes) and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?}: expected {expected}")]
+pub struct PointInTimeError {
+    value: String,
+    expected: &'static str,
+}
+
+impl PointInTimeError {
+    /// The text at fault, cut where it is long: the whole time, or the zone.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// What was expected.
+    #[must_use]
+    pub fn expected(&self) -> &str {
+        self.expected
+    }
+
+    pub(super) fn static_expected(&self) -> &'static str {
+        self.expected
+    }
+}
