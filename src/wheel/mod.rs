@@ -413,3 +413,30 @@ impl<T> Drop for Drain<'_, T> {
         self.wheel.forget_records();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_at_the_end_of_its_arming_numbers_can_still_be_rescheduled() {
+        for due in [7, 5_000, 1 << 40] {
+            let mut wheel = Wheel::starting_at(10);
+            let others: Vec<Handle> = (0..100).map(|other| wheel.schedule(due, other)).collect();
+            let handle = wheel.schedule(due, 1_000);
+            // As if it had been rescheduled four thousand million times, the last time just now.
+            let (handle, record) = wheel.entries.renumber(handle, 1, u32::MAX - 2);
+            wheel.charge(due);
+            wheel.insert(record);
+            wheel.cancel(others[50]);
+            wheel.check_invariants();
+            for round in 0..4 {
+                assert!(wheel.reschedule(handle, due + round % 2));
+                wheel.check_invariants();
+            }
+            let mut fired = Vec::new();
+            let advance = wheel.advance(due + 1, usize::MAX, |timer| fired.push(timer.value));
+            assert_eq!((advance.fired, fired.last()), (100, Some(&1_000)));
+        }
+    }
+}
