@@ -7,6 +7,7 @@ mod ids;
 mod request;
 mod schedule;
 mod sync;
+mod wheel;
 
 pub use access::{
     AccessError, AccessErrorKind, AccessPoint, Detection, JsonAccessPoint, JsonLimits,
@@ -22,3 +23,4 @@ pub use schedule::{
     ProcessingCondition, ProcessingTime, RetryPolicy, ScheduleData, ScheduleDataBuilder,
     ScheduleDataError,
 };
+pub use wheel::{Advance, Fired, Handle, Wheel};
