@@ -1,6 +1,8 @@
 //! duewheel holds deferrable contact-centre interaction requests, millions of them, and consults the
 //! router when one falls due.
 
+#![forbid(unsafe_code)]
+
 mod access;
 mod clock;
 mod directory;
