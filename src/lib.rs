@@ -7,6 +7,7 @@ mod ids;
 mod request;
 mod schedule;
 mod sync;
+mod wire;
 
 pub use access::{
     AccessError, AccessErrorKind, AccessPoint, Detection, JsonAccessPoint, JsonLimits,

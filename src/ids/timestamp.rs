@@ -81,7 +81,7 @@ impl Timestamp {
 /// Whole milliseconds of a duration, a fraction rounded up, at most `u64::MAX`.
 pub(crate) const fn millis_ceil(duration: Duration) -> u64 {
     let whole = duration.as_millis();
-    let millis = if duration.subsec_nanos() % 1_000_000 == 0 {
+    let millis = if duration.subsec_nanos().is_multiple_of(1_000_000) {
         whole
     } else {
         whole + 1

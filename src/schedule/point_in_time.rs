@@ -137,7 +137,9 @@ impl PointInTime {
 
     /// `None` where the result lies before 1970 or rounds up past year 9999.
     pub(super) fn in_zone(local: LocalText, zone: ZoneText) -> Option<Self> {
-        let LocalText { wall } = local;
+        // Rounded before the zone is applied: at the end of an overlap, what rounds up to the next
+        // second is a clock that the zone shows only once.
+        let wall = local.wall.carried()?;
         let offset = match zone.0.rules()?.to_ambiguous_timestamp(wall.civil).offset() {
             AmbiguousOffset::Unambiguous { offset } => offset,
             // The offset before a gap moves the time forward by the gap; before an overlap it is the first.

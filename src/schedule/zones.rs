@@ -26,7 +26,7 @@ static ZONES: LazyLock<Zones> = LazyLock::new(|| {
 
 /// A zone of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Zone(u16);
+pub(crate) struct Zone(u16);
 
 impl Zone {
     /// The zone of this IANA name, in any case.
