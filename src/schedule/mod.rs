@@ -259,3 +259,15 @@ impl ScheduleData {
         self.rules.as_deref().unwrap_or(&DEFAULT_RULES)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Millions of these are pending: see the type's doc.
+    #[test]
+    fn sizes_are_as_documented() {
+        assert_eq!(size_of::<PointInTime>(), 16);
+        assert_eq!(size_of::<ScheduleData>(), 48);
+    }
+}
