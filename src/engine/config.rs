@@ -1,0 +1,174 @@
+//! How an engine is set up: bounds, spans, shards.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::directory::Directory;
+use crate::router::Router;
+use crate::sync::Arc;
+
+/// Sets up an [`Engine`]; every setting has a default, and [`build`](Self::build) checks them once.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct EngineBuilder {
+    pub(super) shards: usize,
+    pub(super) pending_max: usize,
+    pub(super) payload_bytes_max: usize,
+    pub(super) grace: Duration,
+    pub(super) remember: Duration,
+    pub(super) remembered_max: usize,
+    pub(super) lease: Duration,
+    pub(super) route_batch: usize,
+    pub(super) epoch: u32,
+    pub(super) directory: Option<Arc<Directory>>,
+    pub(super) hash_key: Option<u128>,
+}
+
+/// A setting out of its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {value}: expected {expected}")]
+pub struct ConfigError {
+    setting: &'static str,
+    value: String,
+    expected: &'static str,
+}
+
+impl ConfigError {
+    /// The name of the setting.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self {
+            shards: 8,
+            pending_max: 10_000_000,
+            payload_bytes_max: 64 * 1024,
+            grace: Duration::from_secs(60),
+            remember: Duration::from_secs(24 * 60 * 60),
+            remembered_max: 10_000_000,
+            lease: Duration::from_secs(300),
+            route_batch: 1,
+            epoch: 1,
+            directory: None,
+            hash_key: None,
+        }
+    }
+}
+
+impl EngineBuilder {
+    /// Shards, a power of two from 1 to 1024; default 8. More shards let more threads take requests in
+    /// at once; each costs some 10 KiB, and a little time in every poll.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// Pending requests at most, from 1 to 2^32 - 1; default 10 million. Intake beyond it is refused and
+    /// hands the request back. A pending request takes some 300 bytes beside its payload and customer.
+    pub fn max_pending(mut self, requests: usize) -> Self {
+        self.pending_max = requests;
+        self
+    }
+
+    /// Bytes of payload a request at most; default 64 KiB.
+    pub fn payload_bytes_max(mut self, bytes: usize) -> Self {
+        self.payload_bytes_max = bytes;
+        self
+    }
+
+    /// The grace period: a processing time counts as missed when no poll ran from it until this long
+    /// after it. Default 60 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// For how long, and for how many at most, completed requests are remembered, so that a repeated
+    /// intake or cancel is recognised. Default 24 h and 10 million; a remembered request takes some 130
+    /// bytes. Zero of either remembers nothing.
+    pub fn remember(mut self, span: Duration, requests: usize) -> Self {
+        self.remember = span;
+        self.remembered_max = requests;
+        self
+    }
+
+    /// How long a dispatch worker's call of [`Router::route`] may take before the attempt counts as
+    /// failed; from 1 ms, default 300 s. (On the polling thread the call ends when it returns.)
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Commands handed over by one [`Router::route_batch`] at most, from 1 to 4096. Default 1, which
+    /// calls [`Router::route`]. Without dispatch workers only.
+    pub fn route_batch(mut self, commands: usize) -> Self {
+        self.route_batch = commands;
+        self
+    }
+
+    /// The fencing epoch that leases carry; default 1.
+    pub fn epoch(mut self, epoch: u32) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// The directory of location names, to share it with access points; default a new one.
+    pub fn directory(mut self, directory: Arc<Directory>) -> Self {
+        self.directory = Some(directory);
+        self
+    }
+
+    /// The key of the hashes that choose a request's shard and recognise a repeated intake; default
+    /// random. It changes nothing that can be seen from outside.
+    pub fn hash_key(mut self, key: u128) -> Self {
+        self.hash_key = Some(key);
+        self
+    }
+
+    /// Checks the settings and makes the engine.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range.
+    pub fn build(self, router: Arc<dyn Router>) -> Result<Engine, ConfigError> {
+        let check = |good: bool, setting, value: String, expected| {
+            if good {
+                Ok(())
+            } else {
+                Err(ConfigError {
+                    setting,
+                    value,
+                    expected,
+                })
+            }
+        };
+        check(
+            self.shards.is_power_of_two() && self.shards <= 1024,
+            "shards",
+            self.shards.to_string(),
+            "a power of two from 1 to 1024",
+        )?;
+        check(
+            (1..=u32::MAX as usize).contains(&self.pending_max),
+            "max_pending",
+            self.pending_max.to_string(),
+            "1 to 4294967295",
+        )?;
+        check(
+            self.lease >= Duration::from_millis(1),
+            "lease",
+            format!("{:?}", self.lease),
+            "at least 1 ms",
+        )?;
+        check(
+            (1..=4096).contains(&self.route_batch),
+            "route_batch",
+            self.route_batch.to_string(),
+            "1 to 4096",
+        )?;
+        Ok(Engine::assemble(self, router))
+    }
+}

@@ -1,0 +1,175 @@
+//! From a released attempt to its end: the router's answer, its completion, its failure.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::Engine;
+use super::entry::{Entry, Phase, reason};
+use super::error::CompleteError;
+use super::poll::Attempt;
+use super::shard::{Shard, Trash};
+use crate::ids::Timestamp;
+use crate::lifecycle::{Outcome, RequestState};
+use crate::router::{Completion, Disposition, Lease, RoutingCommand};
+use crate::sync::Ordering;
+
+impl Engine {
+    /// Tells how an accepted attempt ended. Valid from the moment [`Router::route`] is called (the
+    /// disposition that it then returns is ignored), and until a newer attempt is released: it wins over
+    /// a lease that ran out, as long as the request has neither ended nor gone out again.
+    ///
+    /// O(1), one shard lock.
+    ///
+    /// # Errors
+    /// [`CompleteError::Stale`] for a lease that was settled or superseded;
+    /// [`CompleteError::Unknown`] where its request never was, or is forgotten.
+    ///
+    /// [`Router::route`]: crate::Router::route
+    pub fn complete(
+        &self,
+        lease: &Lease,
+        completion: Completion,
+        now: Timestamp,
+    ) -> Result<RequestState, CompleteError> {
+        let id = lease.id();
+        let (place, hash) = self.place(id);
+        let mut trash = Trash::new();
+        let mut shard = self.shards[place].lock();
+        let Some(index) = shard.find(id, hash) else {
+            return Err(match shard.ended(id, hash, now) {
+                None => CompleteError::Unknown(id),
+                Some(_) => CompleteError::Stale {
+                    id,
+                    state: RequestState::Completed,
+                },
+            });
+        };
+        let entry = shard.entry(index);
+        let phase = entry.phase();
+        let names_latest =
+            lease.attempt() == entry.attempts && lease.epoch() == self.settings.epoch;
+        // A released attempt that waits for its worker has a number, but nobody was told it yet.
+        if !names_latest || entry.attempts == 0 || phase == Phase::Released {
+            return Err(CompleteError::Stale {
+                id,
+                state: phase.state(),
+            });
+        }
+        match completion {
+            Completion::Routed => shard.end(index, Outcome::Routed, None, now, &mut trash),
+            Completion::Rejected(why) => {
+                shard.end(index, Outcome::Rejected, Some(why), now, &mut trash);
+            }
+            Completion::Busy { retry_after } if phase == Phase::Routing => {
+                shard.fail_attempt(index, reason::BUSY, retry_after, now, &mut trash);
+            }
+            // The attempt has failed already, by its lease: this is the same failure.
+            Completion::Busy { .. } => {}
+        }
+        let left = shard.entries.get(index).filter(|entry| entry.id == id);
+        let (state, due) = match left {
+            Some(entry) => (entry.phase().state(), Some(entry.eligible)),
+            None => (RequestState::Completed, None),
+        };
+        drop(shard);
+        if let Some(due) = due {
+            self.wakeup.notify_due(due);
+        }
+        Ok(state)
+    }
+
+    /// The command of an attempt that was counted.
+    pub(super) fn command(&self, entry: &Entry, ahead: bool, now: Timestamp) -> RoutingCommand {
+        RoutingCommand {
+            id: entry.id,
+            location: entry.location,
+            request_media: entry.media,
+            response_media: entry.response_media(now),
+            priority: entry.priority,
+            customer: entry.customer.clone(),
+            payload: entry.payload.clone(),
+            scheduled: entry.schedule.is_some(),
+            ahead,
+            attempt: entry.attempts,
+            redelivery: entry.redelivery,
+            due: entry.due,
+            released: now,
+            lease: Lease::new(entry.id, entry.attempts, self.settings.epoch),
+        }
+    }
+
+    /// Calls the router, with no lock held, and settles what it answers. `clock` is read once it has
+    /// answered.
+    pub(super) fn route(
+        &self,
+        attempt: Attempt,
+        command: RoutingCommand,
+        clock: impl Fn() -> Timestamp,
+    ) {
+        let answer = catch_unwind(AssertUnwindSafe(|| self.router.route(command)));
+        self.settle(attempt, answer.ok(), clock());
+    }
+
+    /// [`route`](Self::route) for a batch. An answer that the router leaves out is a panic of the router.
+    pub(super) fn route_many(
+        &self,
+        attempts: &[Attempt],
+        commands: Vec<RoutingCommand>,
+        now: Timestamp,
+    ) {
+        let answers = catch_unwind(AssertUnwindSafe(|| self.router.route_batch(commands)));
+        let mut answers = answers.unwrap_or_default().into_iter();
+        for &attempt in attempts {
+            self.settle(attempt, answers.next(), now);
+        }
+    }
+
+    /// Applies the router's answer, unless the attempt was settled meanwhile. `None`: it panicked.
+    fn settle(&self, attempt: Attempt, answer: Option<Disposition>, now: Timestamp) {
+        let mut trash = Trash::new();
+        let mut replaced = None;
+        if answer.is_none() {
+            self.router_panics.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut shard = self.shards[attempt.place].lock();
+        if !shard.awaits(attempt, Phase::Routing) {
+            drop(shard);
+            // The answer may hold something of the user's.
+            drop(answer);
+            return;
+        }
+        let index = attempt.index;
+        match answer {
+            Some(Disposition::Routed) => shard.end(index, Outcome::Routed, None, now, &mut trash),
+            Some(Disposition::Rejected(why)) => {
+                shard.end(index, Outcome::Rejected, Some(why), now, &mut trash);
+            }
+            Some(Disposition::Busy { retry_after }) => {
+                shard.fail_attempt(index, reason::BUSY, retry_after, now, &mut trash);
+            }
+            Some(Disposition::Reschedule(schedule)) => {
+                replaced = shard.replace_schedule(index, schedule, now);
+            }
+            Some(Disposition::Accepted { lease_for }) => {
+                shard.arm(index, now.saturating_add(lease_for));
+            }
+            None => {
+                shard.entry_mut(index).redelivery = true;
+                shard.fail_attempt(index, reason::PANIC, None, now, &mut trash);
+            }
+        }
+        drop(shard);
+        drop(replaced);
+        self.wakeup.notify_end();
+    }
+}
+
+impl Shard {
+    /// Whether an attempt is still the one that its entry is in `phase` with.
+    pub(super) fn awaits(&self, attempt: Attempt, phase: Phase) -> bool {
+        self.entries.get(attempt.index).is_some_and(|entry| {
+            entry.intake == attempt.intake
+                && entry.attempts == attempt.number
+                && entry.phase() == phase
+        })
+    }
+}

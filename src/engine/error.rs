@@ -1,0 +1,130 @@
+//! One error an operation family; an error of intake hands the request back.
+
+use crate::ids::{LocationId, RequestId};
+use crate::lifecycle::RequestState;
+use crate::request::InteractionRequest;
+
+/// Why a request was not taken in. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("request {}: {reason}", request.id)]
+pub struct ScheduleError {
+    /// The request, as it was given.
+    pub request: Box<InteractionRequest>,
+    /// What stood against it.
+    pub reason: ScheduleErrorReason,
+}
+
+/// What stood against an intake.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScheduleErrorReason {
+    /// As many requests are pending as the engine was set up for.
+    #[error("{pending_max} requests are pending, which is the maximum")]
+    Full {
+        /// The maximum.
+        pending_max: usize,
+    },
+    /// The id is in use, or remembered, for a request of other content.
+    #[error("the id is taken by a request of other content, which is {state}")]
+    Conflict {
+        /// The state of the other request.
+        state: RequestState,
+    },
+    /// The location is not in the engine's directory.
+    #[error("location {0:?} is not in the directory")]
+    UnknownLocation(LocationId),
+    /// The payload is larger than the engine was set up for.
+    #[error("a payload of {bytes} bytes: expected at most {bytes_max}")]
+    PayloadTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The maximum.
+        bytes_max: usize,
+    },
+    /// The engine is shutting down.
+    #[error("the engine takes nothing in any more")]
+    Closed,
+}
+
+/// Why a request was not cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CancelError {
+    /// No request of this id is pending or remembered.
+    #[error("request {0} is unknown")]
+    Unknown(RequestId),
+    /// It was released first, or has ended otherwise.
+    #[error("request {id} is {state}: too late to cancel it")]
+    TooLate {
+        /// The request.
+        id: RequestId,
+        /// Its state.
+        state: RequestState,
+    },
+}
+
+/// Why a request was not rescheduled. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RescheduleError {
+    /// No request of this id is pending or remembered.
+    #[error("request {0} is unknown")]
+    Unknown(RequestId),
+    /// It was released first, or has ended.
+    #[error("request {id} is {state}: too late to reschedule it")]
+    TooLate {
+        /// The request.
+        id: RequestId,
+        /// Its state.
+        state: RequestState,
+    },
+    /// Its schedule was changed since the caller looked.
+    #[error("request {id} is at revision {found}: expected {expected}")]
+    Revision {
+        /// The request.
+        id: RequestId,
+        /// The revision the caller named.
+        expected: u32,
+        /// The revision it has.
+        found: u32,
+    },
+}
+
+/// Why a completion was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompleteError {
+    /// No request of this id is pending or remembered.
+    #[error("request {0} is unknown")]
+    Unknown(RequestId),
+    /// The lease was settled, or a newer attempt was released since.
+    #[error("the lease of request {id} is stale: the request is {state}")]
+    Stale {
+        /// The request.
+        id: RequestId,
+        /// Its state.
+        state: RequestState,
+    },
+}
+
+/// A location that the directory does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("location {0:?} is not in the directory")]
+pub struct UnknownLocation(pub LocationId);
+
+/// Another poll is running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another poll is running")]
+pub struct Busy;
+
+/// Why the driver was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The engine has a driver already.
+    #[error("the engine is driven already")]
+    Running,
+    /// The operating system gave no thread.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}

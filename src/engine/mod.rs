@@ -1,0 +1,235 @@
+//! The engine: takes requests in, keeps them by due time and location, releases them to the router.
+//!
+//! # Order of calls
+//!
+//! The engine is driven from outside. It reads no clock, starts no thread and does no I/O by itself;
+//! every input takes `now`:
+//!
+//! * inputs: [`schedule`](Engine::schedule), [`cancel`](Engine::cancel),
+//!   [`reschedule`](Engine::reschedule), [`complete`](Engine::complete) and the commands on locations,
+//!   from any thread at any time, from inside the router's calls too;
+//! * [`poll`](Engine::poll), whenever [`next_wakeup`](Engine::next_wakeup) has come: the only place where
+//!   anything is released;
+//! * getters: [`status`](Engine::status), [`list_location`](Engine::list_location),
+//!   [`report`](Engine::report).
+//!
+//! [`start`](Engine::start) does the polling on a thread of its own, for those who ask.
+//!
+//! # Who holds what
+//!
+//! Locks, in the order in which they may be taken together: a shard's, then a location control's.
+//! Nothing else is ever held together, and none is held while the router runs or while something that
+//! a user gave is dropped. The state of the poll (`poll.rs`) is not locked but taken: there is one, and who
+//! finds it gone is told [`Busy`].
+
+mod book;
+mod config;
+mod delivery;
+mod dispatch;
+mod driver;
+mod entry;
+mod error;
+mod gaps;
+mod intake;
+mod location;
+mod locations;
+mod memory;
+mod observe;
+mod poll;
+mod replies;
+mod shard;
+mod slab;
+mod wakeup;
+
+use std::fmt;
+
+pub use config::{ConfigError, EngineBuilder};
+pub use driver::{DriverOptions, Running, Shutdown, ShutdownReport};
+pub use error::{
+    Busy, CancelError, CompleteError, RescheduleError, ScheduleError, ScheduleErrorReason,
+    StartError, UnknownLocation,
+};
+pub use location::Pace;
+pub use replies::{
+    Cancelled, Held, ListCursor, LocationChange, LocationPage, Poll, Position, Receipt,
+    RequestStatus, Resumed,
+};
+
+use dispatch::Dispatch;
+use location::Controls;
+use poll::Poller;
+use shard::{Rules, ShardCell};
+use wakeup::Wakeup;
+
+use crate::directory::Directory;
+use crate::ids::{LocationId, RequestId, Timestamp};
+use crate::report::LatenessBook;
+use crate::router::Router;
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock};
+
+/// The scheduling engine. Shared by reference or `Arc`; every method takes `&self`.
+///
+/// ```
+/// use duewheel::{
+///     Consultation, Disposition, DueRequest, Engine, InteractionRequest, Router, RoutingCommand,
+///     ScheduleData, Timestamp,
+/// };
+///
+/// struct Desk;
+///
+/// impl Router for Desk {
+///     fn consult(&self, _: &DueRequest) -> Consultation {
+///         Consultation::default()
+///     }
+///     fn route(&self, _: RoutingCommand) -> Disposition {
+///         Disposition::Routed
+///     }
+/// }
+///
+/// let engine = Engine::new(Desk);
+/// let now = Timestamp::from_millis(1_000);
+/// let due = Timestamp::from_millis(61_000);
+/// let location = engine.directory().enter("AA0101")?;
+/// let request = InteractionRequest::new(12.into(), location).with_schedule(ScheduleData::at(due));
+/// engine.schedule(request, now)?;
+///
+/// assert_eq!(engine.poll(Timestamp::from_millis(60_999), 100)?.released, 0);
+/// assert_eq!(engine.poll(due, 100)?.released, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Engine {
+    router: Arc<dyn Router>,
+    directory: Arc<Directory>,
+    rules: Arc<Rules>,
+    settings: EngineBuilder,
+    shards: Box<[ShardCell]>,
+    controls: Controls,
+    next_intake: AtomicU64,
+    closed: AtomicBool,
+    /// Gone while a poll runs.
+    poller: Mutex<Option<Box<Poller>>>,
+    lateness: Mutex<LatenessBook>,
+    router_panics: AtomicU64,
+    /// There while dispatch workers run.
+    dispatch: RwLock<Option<Arc<Dispatch>>>,
+    wakeup: Arc<Wakeup>,
+    driven: AtomicBool,
+}
+
+impl Engine {
+    /// An engine with the default settings.
+    #[must_use]
+    pub fn new(router: impl Router + 'static) -> Self {
+        Self::assemble(EngineBuilder::default(), Arc::new(router))
+    }
+
+    /// Settings to build an engine with.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Puts together what was checked already.
+    fn assemble(settings: EngineBuilder, router: Arc<dyn Router>) -> Self {
+        let key = settings.hash_key.unwrap_or_else(random_key);
+        let rules = Arc::new(Rules {
+            hash_key: [key as u64, (key >> 64) as u64],
+            grace: settings.grace,
+            pending: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+        });
+        let remembered_max = settings.remembered_max.div_ceil(settings.shards);
+        let shards = (0..settings.shards)
+            .map(|_| ShardCell::new(Arc::clone(&rules), settings.remember, remembered_max))
+            .collect::<Box<[_]>>();
+        Self {
+            router,
+            directory: settings.directory.clone().unwrap_or_default(),
+            rules,
+            poller: Mutex::new(Some(Box::new(Poller::new(shards.len())))),
+            settings,
+            shards,
+            controls: Controls::default(),
+            next_intake: AtomicU64::new(1),
+            closed: AtomicBool::new(false),
+            lateness: Mutex::default(),
+            router_panics: AtomicU64::new(0),
+            dispatch: RwLock::new(None),
+            wakeup: Arc::default(),
+            driven: AtomicBool::new(false),
+        }
+    }
+
+    /// The directory that this engine's locations are numbered by.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Requests that have not ended.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.rules.pending.load(Ordering::Acquire)
+    }
+
+    /// Requests that were released and whose attempt has not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.rules.in_flight.load(Ordering::Acquire)
+    }
+
+    /// The earliest time at which a poll has something to do, or a time before it: a poll then finds
+    /// nothing due, and the next answer is later. `None` where nothing will ever fall due by itself.
+    /// O(shards), without a lock while anything is pending.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        self.shards.iter().filter_map(ShardCell::next_event).min()
+    }
+
+    /// Refuses further intake, for good. What is pending goes on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// The number of a request's shard, and the hash it was chosen by.
+    fn place(&self, id: RequestId) -> (usize, u64) {
+        let hash = self.rules.hash(id);
+        // The tag of the index is taken from the low half.
+        ((hash >> 32) as usize & (self.shards.len() - 1), hash)
+    }
+
+    fn known(&self, location: LocationId) -> Result<(), UnknownLocation> {
+        if self.directory.contains(location) {
+            Ok(())
+        } else {
+            Err(UnknownLocation(location))
+        }
+    }
+
+    /// Checks every structure of the engine, one shard at a time.
+    ///
+    /// # Panics
+    /// Where something is wrong with duewheel itself.
+    #[doc(hidden)]
+    pub fn check_invariants(&self) {
+        for cell in &self.shards {
+            cell.lock().check_invariants();
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("shards", &self.shards.len())
+            .field("pending", &self.pending())
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}
+
+/// 128 bits from the standard library's own seeds.
+fn random_key() -> u128 {
+    use std::hash::{BuildHasher, RandomState};
+    let half = || u128::from(RandomState::new().hash_one(0_u8));
+    half() << 64 | half()
+}
