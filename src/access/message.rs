@@ -98,31 +98,26 @@ impl<'a> Message<'a> {
         }
         let mut deserializer = serde_json::Deserializer::from_str(self.text);
         let (error, mut steps) = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-            // The object was fine; what follows it was not.
+            // Not to be expected of the same message twice.
             Ok(_) => (untracked, Vec::new()),
             Err(tracked) => {
                 let steps = tracked.path().iter().filter_map(step).collect();
                 (tracked.into_inner(), steps)
             }
         };
-        let text = error.to_string();
-        let text = text
-            .rfind(" at line ")
-            .map_or(text.as_str(), |end| &text[..end]);
-        if error.classify() != Category::Data {
-            let value = format!("line {}, column {}", error.line(), error.column());
-            return self.error(
-                AccessErrorKind::Syntax,
-                "",
-                value,
-                format!("one JSON object ({text})"),
-            );
-        }
+        let text = without_position(&error);
+        let text = text.as_str();
         // serde_json keeps the text of an error and nothing else. What was expected ends it and is ours alone;
         // what was found comes before, and is taken from the message instead.
-        let expected = text
-            .rsplit_once(", expected ")
-            .map_or("a valid value", |(_, expected)| expected);
+        let expected = match error.classify() {
+            Category::Data => text
+                .rsplit_once(", expected ")
+                .map_or("a valid value", |(_, expected)| expected)
+                .to_owned(),
+            // JSON that no value stands for, such as 1e999 or half a surrogate pair.
+            _ => format!("a value that can be held ({text})"),
+        };
+        let expected = expected.as_str();
         if let Some(field) = quoted(text, "missing field `") {
             steps.push(Step::Field(field.to_owned()));
             return self.invalid(
@@ -146,7 +141,7 @@ impl<'a> Message<'a> {
                 kind_of(found).to_owned(),
                 format!("a known field: {}", expected.replace('`', "")),
             )
-        } else if steps.is_empty() || private || found.starts_with(['{', '[']) {
+        } else if steps.is_empty() || private || found.is_empty() || found.starts_with(['{', '[']) {
             (kind_of(found).to_owned(), in_words(expected))
         } else {
             (excerpt(found), in_words(expected))
