@@ -15,6 +15,7 @@ mod router;
 mod schedule;
 mod sync;
 mod wheel;
+mod wire;
 
 pub use access::{
     AccessError, AccessErrorKind, AccessPoint, Detection, JsonAccessPoint, JsonLimits,

@@ -129,3 +129,85 @@ impl Form {
         self.number(retry.jitter().to_bits());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = r#"{"id": "12", "location": 3, "media": "sms", "priority": 2, "customer": "c", "payload": "p", "schedule": {
+        "times": [{"at": "2026-01-05T09:00:00+02:00", "condition": {"all": [{"wait_below": "60s"}, {"not": "open"}]}},
+                  {"at": {"local": "2026-01-05T10:00:00", "zone": "Asia/Jerusalem"}}],
+        "not_before": "2026-01-05T08:30:00+02:00", "not_after": "2026-01-05T23:00:00+02:00",
+        "response_media": [{"from": "2026-01-05T09:00:00+02:00", "until": "2026-01-05T22:00:00+02:00", "media": "voice"}],
+        "threshold_wait": "120s", "recheck": "20s", "exhausted": "release", "missed": "release",
+        "retry": {"attempts": 5, "initial": "40s", "max": "20m", "jitter": 0.2}}}"#;
+
+    fn fingerprint(json: &str) -> u128 {
+        serde_json::from_str::<InteractionRequest>(json)
+            .unwrap()
+            .fingerprint(1)
+    }
+
+    #[test]
+    fn the_form_is_stored_and_does_not_change() {
+        assert_eq!(fingerprint(EXAMPLE), GOLDEN);
+        assert_eq!(fingerprint(r#"{"id": 1, "location": 0}"#), GOLDEN_SMALLEST);
+    }
+
+    const GOLDEN: u128 = 217832013798267389227768022449618186996;
+    const GOLDEN_SMALLEST: u128 = 257066205117603864079752928309454839657;
+
+    #[test]
+    fn every_field_counts_and_so_does_the_key() {
+        let edits = [
+            ("\"12\"", "\"13\""),
+            ("\"12\"", "\"00000000-0000-0000-0000-00000000000c\""),
+            ("\"location\": 3", "\"location\": 4"),
+            ("sms", "mms"),
+            ("\"priority\": 2", "\"priority\": 3"),
+            ("\"c\"", "\"d\""),
+            ("\"customer\": \"c\",", ""),
+            ("\"p\"", "\"q\""),
+            ("09:00:00+02:00\", \"cond", "08:59:59+02:00\", \"cond"),
+            ("09:00:00+02:00\", \"cond", "08:00:00+01:00\", \"cond"),
+            ("60s", "61s"),
+            ("all", "any"),
+            ("\"open\"", "\"always\""),
+            ("{\"not\": \"open\"}", "{\"not\": {\"not\": \"open\"}}"),
+            ("Asia/Jerusalem", "Africa/Cairo"),
+            ("T08:30", "T08:31"),
+            ("\"not_before\": \"2026-01-05T08:30:00+02:00\",", ""),
+            ("T23:00", "T23:01"),
+            ("T22:00", "T22:01"),
+            ("voice", "voip"),
+            ("120s", "121s"),
+            ("\"threshold_wait\": \"120s\",", ""),
+            ("20s\", \"ex", "21s\", \"ex"),
+            ("\"exhausted\": \"release\"", "\"exhausted\": \"expire\""),
+            ("\"missed\": \"release\"", "\"missed\": \"next_day\""),
+            ("5, ", "6, "),
+            ("40s", "41s"),
+            ("20m", "21m"),
+            ("0.2", "0.3"),
+        ];
+        let mut seen = vec![fingerprint(EXAMPLE)];
+        for (from, to) in edits {
+            let edited = EXAMPLE.replacen(from, to, 1);
+            assert_ne!(edited, EXAMPLE, "{from}");
+            let fingerprint = fingerprint(&edited);
+            assert!(!seen.contains(&fingerprint), "{from} -> {to}");
+            seen.push(fingerprint);
+        }
+        let request: InteractionRequest = serde_json::from_str(EXAMPLE).unwrap();
+        assert_ne!(request.fingerprint(1), request.fingerprint(2));
+    }
+
+    #[test]
+    fn what_is_left_out_and_its_default_are_one_content() {
+        let short =
+            r#"{"id": 1, "location": 0, "schedule": {"times": [{"at": "2026-01-05T09:00:00Z"}]}}"#;
+        let long = r#"{"location": 0, "id": "01", "media": "voice", "priority": 0, "payload": "", "schedule": {"retry": {}, "recheck": "30s",
+            "times": [{"at": "2026-01-05T09:00:00+00:00", "condition": "always"}]}}"#;
+        assert_eq!(fingerprint(short), fingerprint(long));
+    }
+}
