@@ -201,7 +201,7 @@ impl<T> Entries<T> {
     #[inline]
     pub(super) fn arming_is_exhausted(&self, handle: Handle) -> bool {
         self.named(handle)
-            .is_some_and(|entry| entry.arming + 1 >= EXHAUSTED)
+            .is_some_and(|entry| entry.arming + 1 == EXHAUSTED)
     }
 
     /// Starts the arming numbers of one timer anew. Its record that waits now becomes stale, unless it carries the number 0; the

@@ -68,7 +68,7 @@ use run::Run;
 const STEP_BACK: u64 = 4096;
 
 /// A timer that fell due, or was drained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fired<T> {
     /// The handle the timer had. It is inert already.
     pub handle: Handle,
