@@ -21,7 +21,7 @@
 //! everybody of that instant stands in the queue.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use duewheel::{
@@ -339,9 +339,4 @@ impl State {
         let Reverse((at, _)) = free.pop()?;
         Some(at.saturating_duration_since(self.now))
     }
-}
-
-/// Lines of requests by id, for whoever joins the ends with the records.
-pub(crate) fn by_id(ends: &[End]) -> HashMap<RequestId, &End> {
-    ends.iter().map(|end| (end.id, end)).collect()
 }

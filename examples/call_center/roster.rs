@@ -113,7 +113,7 @@ impl ServiceTimes {
         if times.is_empty() {
             return seconds(SECONDS_UNKNOWN);
         }
-        // Two well-mixed draws apart for neighbouring ids: the seed expansion of `seed_from_u64` does that.
+        // Seed and line number each in a half of their own; `seed_from_u64` mixes them, so that neighbours differ.
         let mut random = Pcg64Mcg::seed_from_u64(self.seed ^ (id as u64).rotate_left(32));
         seconds(times[(random.next_u64() % times.len() as u64) as usize])
     }

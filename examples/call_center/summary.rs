@@ -13,7 +13,7 @@ use duewheel::{
 use serde::Serialize;
 
 use crate::calls::Class;
-use crate::pool::{End, by_id};
+use crate::pool::End;
 use crate::replay::Replayed;
 use crate::zone::Zone;
 
@@ -299,7 +299,7 @@ impl Book {
                 Class::CallBackRequest | Class::AbandonedInQueue => line.deferrable += 1,
             }
         }
-        let ended = by_id(ends);
+        let ended: HashMap<_, _> = ends.iter().map(|end| (end.id, end)).collect();
         if ended.len() != ends.len() {
             return Err("a request was routed twice".to_owned());
         }
