@@ -68,6 +68,9 @@ pub(super) struct Entries<T> {
     /// The segment the open word came from and the first word of it not yet looked at.
     current: usize,
     next_word: usize,
+    /// How many words of new entries to open until the segments are searched again: after a search
+    /// in vain, as many as make its cost small beside theirs.
+    patience: usize,
     /// Entries in use.
     live: usize,
     /// Entries that will never be used again.
@@ -83,6 +86,7 @@ impl<T> Entries<T> {
             open_base: 0,
             current: 0,
             next_word: WORDS,
+            patience: 0,
             live: 0,
             retired: 0,
         }
@@ -371,17 +375,22 @@ impl<T> Entries<T> {
         if self.open_next_word() {
             return;
         }
-        // `max_by_key` returns the last of equals; reversed, the first: low addresses fill up
-        // before high ones.
-        let emptiest = (0..self.vacancies.len())
-            .rev()
-            .max_by_key(|&segment| self.vacancies[segment]);
         let room = self.room_to_grow();
-        if let Some(segment) = emptiest {
-            let vacancies = usize::from(self.vacancies[segment]);
+        if self.patience > 0 && room {
+            self.patience -= 1;
+            return self.grow();
+        }
+        // Two passes, as a plain maximum is one the compiler vectorises. The first of equals: low
+        // addresses fill up before high ones.
+        let most = self.vacancies.iter().copied().max().unwrap_or(0);
+        if let Some(segment) = self
+            .vacancies
+            .iter()
+            .position(|&vacancies| vacancies == most)
+        {
             let entries = self.segments[segment].entries.len();
-            let worthwhile = vacancies > 0 && vacancies * WORTHWHILE >= entries;
-            if worthwhile || (vacancies > 0 && !room) {
+            let worthwhile = most > 0 && usize::from(most) * WORTHWHILE >= entries;
+            if worthwhile || (most > 0 && !room) {
                 (self.current, self.next_word) = (segment, 0);
                 let found = self.open_next_word();
                 debug_assert!(found, "a segment with vacancies has a word with one");
@@ -389,6 +398,7 @@ impl<T> Entries<T> {
             }
         }
         assert!(room, "a wheel holds at most {LIMIT} timers");
+        self.patience = self.segments.len() / WORTHWHILE;
         self.grow();
     }
 

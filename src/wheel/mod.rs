@@ -245,6 +245,9 @@ impl<T> Wheel<T> {
     /// which fires what was added since, or earlier, where the clock stepped back; time is what the
     /// caller says it is, and a timer fires if it is due by the `now` of this call.
     ///
+    /// Slots of very many timers are dealt out ahead of their time, a bounded number of records a call.
+    /// Where time jumps into such a slot before that is done, the call deals out the rest of it.
+    ///
     /// The sink may panic: timers passed to it are gone, all others remain.
     ///
     /// ```
