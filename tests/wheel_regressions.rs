@@ -466,6 +466,91 @@ fn a_sink_that_panics_takes_only_what_it_was_given() {
     }
 }
 
+/// Schedules `count` timers on few ticks, so that there are many ties; the values are their order
+/// of intake, from `first`.
+fn schedule_ties(wheel: &mut Wheel<u64>, base: u64, first: u64, count: u64) -> Vec<Handle> {
+    (first..first + count)
+        .map(|value| wheel.schedule(base + value % 50 * 1_000, value))
+        .collect()
+}
+
+/// Fires everything and checks the order: by due time, then intake. Returns how many.
+fn fire_in_order(wheel: &mut Wheel<u64>, now: u64) -> usize {
+    let mut last = None;
+    let advance = wheel.advance(now, usize::MAX, |timer| {
+        let key = Some((timer.due, timer.value));
+        assert!(last < key, "{last:?} before {key:?}");
+        last = key;
+    });
+    wheel.check_invariants();
+    advance.fired
+}
+
+#[test]
+fn late_timers_keep_their_order_when_the_clock_steps_back_past_them() {
+    let cursor = 1 << 40;
+    let mut wheel = Wheel::starting_at(cursor);
+    for value in 0..10 {
+        let _ = wheel.schedule(cursor - 5 + value % 3, value);
+    }
+    // The clock goes back before all of these; now the same ticks lie ahead, in the wheel.
+    assert_eq!(fire(&mut wheel, cursor - 10_000), []);
+    for value in 10..20 {
+        let _ = wheel.schedule(cursor - 5 + value % 3, value);
+    }
+    let cancelled = wheel.schedule(cursor - 5, 20);
+    assert_eq!(wheel.cancel(cancelled), Some(20));
+    wheel.check_invariants();
+    assert_eq!(fire_in_order(&mut wheel, cursor), 20);
+}
+
+#[test]
+fn a_compaction_under_way_keeps_the_order_of_intake() {
+    for extra in 0..12 {
+        let mut wheel = Wheel::new();
+        let handles = schedule_ties(&mut wheel, 1 << 20, 0, 2_000);
+        // Just over half: compaction has begun, and a few cancels more take it on.
+        for &handle in handles.iter().step_by(2) {
+            let _ = wheel.cancel(handle);
+        }
+        for &handle in handles.iter().skip(1).step_by(2).take(extra) {
+            let _ = wheel.cancel(handle);
+        }
+        let _ = schedule_ties(&mut wheel, 1 << 20, 2_000, 100);
+        wheel.check_invariants();
+        assert_eq!(fire_in_order(&mut wheel, u64::MAX), 1_100 - extra);
+    }
+}
+
+#[test]
+fn a_slot_dealt_out_ahead_keeps_the_order_of_intake() {
+    for advances in [0, 1, 5, 30] {
+        for back in [false, true] {
+            let start = 1 << 30;
+            let base = start + (1 << 24);
+            let mut wheel = Wheel::starting_at(start);
+            let handles = schedule_ties(&mut wheel, base, 0, 10_000);
+            for now in 0..advances {
+                assert_eq!(fire_in_order(&mut wheel, start + now), 0);
+            }
+            let _ = schedule_ties(&mut wheel, base, 10_000, 1_000);
+            for &handle in handles.iter().step_by(3) {
+                let _ = wheel.cancel(handle);
+            }
+            let _ = schedule_ties(&mut wheel, base, 11_000, 100);
+            wheel.check_invariants();
+            if back {
+                // Everything nearer than the digit in which the two differ is gathered again.
+                assert_eq!(fire_in_order(&mut wheel, start - 10_000), 0);
+            }
+            let _ = schedule_ties(&mut wheel, base, 11_100, 100);
+            wheel.check_invariants();
+            let left = wheel.len();
+            assert_eq!(fire_in_order(&mut wheel, base + 100_000), left);
+        }
+    }
+}
+
 #[test]
 fn a_drain_that_is_leaked_leaves_a_wheel_that_works() {
     let mut wheel = Wheel::new();
