@@ -84,7 +84,10 @@ impl Recorder {
 
     fn record(&mut self, late_ms: u64) {
         self.max_ms = self.max_ms.max(late_ms);
-        self.histogram.saturating_record(late_ms);
+        // The histogram grows to hold whatever is recorded; 2^63 ms is as late as it can tell.
+        if self.histogram.record(late_ms).is_err() {
+            self.histogram.saturating_record(late_ms);
+        }
     }
 
     fn summary(&self) -> Lateness {

@@ -254,6 +254,11 @@ impl ScheduleData {
         self.rules().not_after.as_ref()
     }
 
+    /// Whether all but the times is default.
+    pub(crate) fn has_default_rules(&self) -> bool {
+        self.rules.is_none()
+    }
+
     #[inline]
     fn rules(&self) -> &Rules {
         self.rules.as_deref().unwrap_or(&DEFAULT_RULES)
