@@ -76,6 +76,9 @@ pub(crate) fn run(
         clock.set(now);
         span = span.map_or(Some((now, now)), |(first, _)| Some((first, now)));
 
+        if let Some(civil) = zone.civil(now).filter(|_| !progress.is_hidden()) {
+            progress.set_message(civil.strftime("%a %Y-%m-%d %H:%M").to_string());
+        }
         pool.advance(now);
         while let Some(submission) = incoming.next_if(|submission| submission.at <= now) {
             events += 1;
@@ -85,9 +88,6 @@ pub(crate) fn run(
                 .schedule(submission.request, now)
                 .map_err(|error| format!("line {line} was refused by the engine: {error}"))?;
             debug_assert!(!receipt.duplicate);
-        }
-        if let Some(civil) = zone.civil(now).filter(|_| !progress.is_hidden()) {
-            progress.set_message(civil.strftime("%a %Y-%m-%d %H:%M").to_string());
         }
         loop {
             let poll = engine.poll(now, 1).map_err(|error| error.to_string())?;
@@ -135,7 +135,7 @@ impl Pacing {
 
 /// On stderr, so that stdout belongs to the summary; hidden where stderr is no terminal.
 fn progress_bar(length: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} requests, {msg}, {eta} to go")
+    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} requests, {msg}, {eta} to go")
         .expect("the template is a constant");
     ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr())
         .with_style(style)
