@@ -67,7 +67,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Pending requests at most, from 1 to 2^32 - 1; default 10 million. Intake beyond it is refused and
+    /// Pending requests at most, from 1 to 2^31 - 1; default 10 million. Intake beyond it is refused and
     /// hands the request back. A pending request takes some 300 bytes beside its payload and customer.
     pub fn max_pending(mut self, requests: usize) -> Self {
         self.pending_max = requests;
@@ -152,10 +152,10 @@ impl EngineBuilder {
             "a power of two from 1 to 1024",
         )?;
         check(
-            (1..=u32::MAX as usize).contains(&self.pending_max),
+            (1..=i32::MAX as usize).contains(&self.pending_max),
             "max_pending",
             self.pending_max.to_string(),
-            "1 to 4294967295",
+            "1 to 2147483647",
         )?;
         check(
             self.lease >= Duration::from_millis(1),

@@ -92,7 +92,7 @@ impl Shard {
     // ---- arriving and leaving ----
 
     /// Takes in an entry whose location's page is open, and for which there is room below `max_pending`,
-    /// which lies below 2^32.
+    /// which lies below 2^31.
     pub(super) fn insert(&mut self, entry: Entry, hash: u64) {
         let index = self.entries.insert(entry);
         self.index.insert(hash, index);

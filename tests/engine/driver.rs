@@ -300,6 +300,39 @@ fn a_worker_stuck_in_the_router_loses_its_lease_and_the_request_goes_to_another(
 }
 
 #[test]
+fn an_answer_after_the_lease_ran_out_counts_until_a_newer_attempt_is_released() {
+    let centre = centre_with(Engine::builder().lease(secs(60)));
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let shut = Arc::clone(&gate);
+    centre.desk.answer(move |_| {
+        let mut open = shut.0.lock();
+        while !*open {
+            shut.1.wait(&mut open);
+        }
+        Disposition::Routed
+    });
+    let running = start(&centre, &clock, 1);
+    centre.schedule(centre.request(1, at(10)), at(0));
+    clock.set(at(10));
+    eventually("it is at the router", || {
+        centre.state(1) == RequestState::Routing
+    });
+    clock.set(at(70));
+    eventually("its lease has run out", || {
+        centre.state(1) == RequestState::Scheduled
+    });
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+    eventually("the late answer is taken", || {
+        centre.state(1) == RequestState::Completed
+    });
+    clock.set(at(1_000));
+    assert!(!running.shutdown(Shutdown::Drain, PATIENCE).timed_out);
+    assert_eq!(centre.desk.take().len(), 1, "it went out once");
+}
+
+#[test]
 fn drain_ends_when_all_that_is_due_has_ended_and_takes_nothing_in() {
     let centre = centre();
     let clock = Arc::new(ManualClock::new(at(10)));
