@@ -134,7 +134,6 @@ impl Shard {
             ended: now,
         };
         self.memory.remember(record, hash);
-        self.memory.forget(now, hash);
         if !entry.phase().is_before_release() {
             self.rules.in_flight.fetch_sub(1, Ordering::AcqRel);
         }

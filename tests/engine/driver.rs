@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use duewheel::{
-    Clock, Disposition, DriverOptions, Engine, ManualClock, RequestState, Running,
+    Clock, Completion, Disposition, DriverOptions, Engine, ManualClock, RequestState, Running,
     ScheduleErrorReason, Shutdown, StartError, SystemClock, Timestamp,
 };
 
@@ -205,6 +205,9 @@ fn a_full_dispatch_queue_keeps_what_is_due_in_order_and_cancellable() {
     // One at the router, eight in the queue.
     eventually("the queue is full", || centre.engine.in_flight() == 9);
     assert!(centre.engine.cancel(3.into(), at(10)).is_err(), "released");
+    let guessed = "3/1/1".parse().unwrap();
+    let early = centre.engine.complete(&guessed, Completion::Routed, at(10));
+    assert!(early.is_err(), "nobody was told of this lease yet");
     assert!(
         centre.engine.cancel(30.into(), at(10)).is_ok(),
         "not released"
