@@ -236,7 +236,8 @@ impl Polling<'_> {
         };
         self.poll.examined += 1;
         let mut decision = self.decide(&mut shard, index);
-        if let Decision::Consult(due) = decision {
+        // Once, as a rule; again where the request was moved to another location meanwhile.
+        while let Decision::Consult(due) = decision {
             let intake = shard.entry(index).intake;
             drop(shard);
             let answer = catch_unwind(AssertUnwindSafe(|| engine.router.consult(&due)));

@@ -1,0 +1,117 @@
+//! What broke once in the engine, by name.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use duewheel::{
+    Consultation, Disposition, DueRequest, Engine, InteractionRequest, LocationId, RequestState,
+    Router, RoutingCommand, ScheduleData, Timestamp,
+};
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_767_596_400_000 + seconds * 1_000)
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+type Opinion = Box<dyn Fn(&Engine, &DueRequest) -> Consultation + Send + Sync>;
+type Answer = Box<dyn Fn(&RoutingCommand) -> Disposition + Send + Sync>;
+
+struct Desk {
+    engine: OnceLock<std::sync::Weak<Engine>>,
+    consult: Opinion,
+    route: Answer,
+    commands: Mutex<Vec<RoutingCommand>>,
+}
+
+impl Router for Desk {
+    fn consult(&self, request: &DueRequest) -> Consultation {
+        let engine = self.engine.get().unwrap().upgrade().unwrap();
+        (self.consult)(&engine, request)
+    }
+
+    fn route(&self, command: RoutingCommand) -> Disposition {
+        let answer = (self.route)(&command);
+        self.commands.lock().unwrap().push(command);
+        answer
+    }
+}
+
+struct Centre {
+    engine: Arc<Engine>,
+    desk: Arc<Desk>,
+    here: LocationId,
+    there: LocationId,
+}
+
+fn centre(
+    consult: impl Fn(&Engine, &DueRequest) -> Consultation + Send + Sync + 'static,
+    route: impl Fn(&RoutingCommand) -> Disposition + Send + Sync + 'static,
+) -> Centre {
+    let desk = Arc::new(Desk {
+        engine: OnceLock::new(),
+        consult: Box::new(consult),
+        route: Box::new(route),
+        commands: Mutex::default(),
+    });
+    let engine = Engine::builder().build(Arc::clone(&desk) as Arc<dyn Router>);
+    let engine = Arc::new(engine.unwrap());
+    desk.engine.set(Arc::downgrade(&engine)).unwrap();
+    let here = engine.directory().enter("here").unwrap();
+    let there = engine.directory().enter("there").unwrap();
+    Centre {
+        engine,
+        desk,
+        here,
+        there,
+    }
+}
+
+impl Centre {
+    fn schedule(&self, id: u64, schedule: ScheduleData, now: Timestamp) {
+        let request = InteractionRequest::new(id.into(), self.here).with_schedule(schedule);
+        let _ = self.engine.schedule(request, now).unwrap();
+    }
+
+    fn poll(&self, now: Timestamp) -> usize {
+        let poll = self.engine.poll(now, 1_000).unwrap();
+        self.engine.check_invariants();
+        poll.released
+    }
+
+    fn last(&self) -> RoutingCommand {
+        let commands = self.desk.commands.lock().unwrap();
+        commands.last().unwrap().clone()
+    }
+
+    fn state(&self, id: u64) -> RequestState {
+        self.engine.status(id.into()).unwrap().state
+    }
+}
+
+fn nothing_known(_: &Engine, _: &DueRequest) -> Consultation {
+    Consultation::default()
+}
+
+fn routed(_: &RoutingCommand) -> Disposition {
+    Disposition::Routed
+}
+
+#[test]
+fn a_request_moved_while_the_router_is_consulted_was_lost() {
+    let moved = |engine: &Engine, due: &DueRequest| {
+        let there = engine.directory().find("there").unwrap();
+        if due.location != there {
+            let change = engine.move_location(due.location, there, due.now).unwrap();
+            assert_eq!(change.changed, 1);
+        }
+        Consultation::default()
+    };
+    let centre = centre(moved, routed);
+    centre.schedule(1, ScheduleData::at(at(10)), at(0));
+    assert_eq!(centre.poll(at(10)), 1);
+    assert_eq!(centre.last().location, centre.there);
+    assert_eq!(centre.state(1), RequestState::Completed);
+}
