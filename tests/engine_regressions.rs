@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use duewheel::{
-    Consultation, Disposition, DueRequest, Engine, InteractionRequest, LocationId, RequestState,
-    Router, RoutingCommand, ScheduleData, Timestamp,
+    Completion, Consultation, Disposition, DueRequest, Engine, InteractionRequest, LocationId,
+    RequestState, Router, RoutingCommand, ScheduleData, Timestamp,
 };
 
 fn at(seconds: u64) -> Timestamp {
@@ -114,4 +114,23 @@ fn a_request_moved_while_the_router_is_consulted_was_lost() {
     assert_eq!(centre.poll(at(10)), 1);
     assert_eq!(centre.last().location, centre.there);
     assert_eq!(centre.state(1), RequestState::Completed);
+}
+
+#[test]
+fn a_retry_went_out_early_after_the_clock_had_stepped_back() {
+    let centre = centre(nothing_known, |_| Disposition::Accepted {
+        lease_for: secs(300),
+    });
+    centre.schedule(1, ScheduleData::at(at(100)), at(0));
+    assert_eq!(centre.poll(at(100)), 1);
+    let busy = Completion::Busy {
+        retry_after: Some(secs(1)),
+    };
+    let lease = centre.last().lease;
+    assert_eq!(
+        centre.engine.complete(&lease, busy, at(50)),
+        Ok(RequestState::Scheduled)
+    );
+    assert_eq!(centre.poll(at(99)), 0, "before its processing time");
+    assert_eq!(centre.poll(at(100)), 1);
 }

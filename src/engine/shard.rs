@@ -403,7 +403,9 @@ impl Shard {
         let random = entry.fingerprint as u64 ^ spread(entry.attempts);
         match entry.backoff(random) {
             Some(delay) => {
-                entry.eligible = now.saturating_add(retry_after.unwrap_or(delay));
+                // Never early: the clock may have stepped back since the attempt was released.
+                let again = now.saturating_add(retry_after.unwrap_or(delay));
+                entry.eligible = again.max(entry.due);
                 self.wait(index);
             }
             None => self.end(
