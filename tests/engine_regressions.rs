@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use duewheel::{
-    Completion, Consultation, Disposition, DueRequest, Engine, InteractionRequest, LocationId,
-    RequestState, Router, RoutingCommand, ScheduleData, Timestamp,
+    CompleteError, Completion, Consultation, Disposition, DueRequest, Engine, InteractionRequest,
+    LocationId, RequestState, Router, RoutingCommand, ScheduleData, Timestamp,
 };
 
 fn at(seconds: u64) -> Timestamp {
@@ -133,4 +133,32 @@ fn a_retry_went_out_early_after_the_clock_had_stepped_back() {
     );
     assert_eq!(centre.poll(at(99)), 0, "before its processing time");
     assert_eq!(centre.poll(at(100)), 1);
+}
+
+#[test]
+fn a_lease_that_the_router_had_settled_was_taken_again() {
+    let centre = centre(nothing_known, |_| Disposition::Busy { retry_after: None });
+    centre.schedule(1, ScheduleData::at(at(10)), at(0));
+    assert_eq!(centre.poll(at(10)), 1);
+    let lease = centre.last().lease;
+    let stale = CompleteError::Stale {
+        id: 1.into(),
+        state: RequestState::Scheduled,
+    };
+    let late = centre.engine.complete(&lease, Completion::Routed, at(11));
+    assert_eq!(late, Err(stale));
+}
+
+#[test]
+fn a_completed_lease_was_taken_again() {
+    let centre = centre(nothing_known, |_| Disposition::Accepted {
+        lease_for: secs(300),
+    });
+    centre.schedule(1, ScheduleData::at(at(10)), at(0));
+    assert_eq!(centre.poll(at(10)), 1);
+    let lease = centre.last().lease;
+    let busy = Completion::Busy { retry_after: None };
+    assert!(centre.engine.complete(&lease, busy, at(11)).is_ok());
+    let again = centre.engine.complete(&lease, Completion::Routed, at(12));
+    assert!(matches!(again, Err(CompleteError::Stale { .. })));
 }

@@ -89,6 +89,9 @@ pub(super) struct Entry {
     pub(super) attempts: u32,
     /// The value of `attempts` when the schedule was last set: the retry policy counts from there.
     pub(super) attempts_before: u32,
+    /// The attempt that [`Engine::complete`](super::Engine::complete) may still settle: the last that the
+    /// router was told of, until it or a completion says how it went. 0 for none.
+    pub(super) open_attempt: u32,
     /// Which of the processing times is at hand.
     pub(super) step: u16,
     pub(super) media: Media,
@@ -129,6 +132,7 @@ impl Entry {
             revision: 1,
             attempts: 0,
             attempts_before: 0,
+            open_attempt: 0,
             step: 0,
             media: request.media,
             priority: request.priority,

@@ -286,7 +286,7 @@ impl Polling<'_> {
                 None
             }
             None => {
-                shard.set_phase(index, Phase::Routing);
+                shard.start_routing(index);
                 Some(engine.command(shard.entry(index), ahead, self.now))
             }
         };

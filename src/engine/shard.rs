@@ -260,6 +260,13 @@ impl Shard {
         }
     }
 
+    /// Goes to the router: from now on the attempt's lease is good.
+    pub(super) fn start_routing(&mut self, index: u32) {
+        self.set_phase(index, Phase::Routing);
+        let entry = self.entry_mut(index);
+        entry.open_attempt = entry.attempts;
+    }
+
     fn leave_phase(&mut self, index: u32) {
         let entry = self.entry_mut(index);
         let timer = entry.timer.take();
