@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use duewheel::{
     CompleteError, Completion, Consultation, Disposition, DueRequest, Engine, InteractionRequest,
-    LocationId, RequestState, Router, RoutingCommand, ScheduleData, Timestamp,
+    LocationId, Outcome, RequestState, Router, RoutingCommand, ScheduleData, Timestamp,
 };
 
 fn at(seconds: u64) -> Timestamp {
@@ -161,4 +161,23 @@ fn a_completed_lease_was_taken_again() {
     assert!(centre.engine.complete(&lease, busy, at(11)).is_ok());
     let again = centre.engine.complete(&lease, Completion::Routed, at(12));
     assert!(matches!(again, Err(CompleteError::Stale { .. })));
+}
+
+#[test]
+fn a_completion_brought_an_expired_request_back_where_no_poll_had_seen_it_expire() {
+    let centre = centre(nothing_known, |_| Disposition::Accepted {
+        lease_for: secs(5),
+    });
+    let until = ScheduleData::builder()
+        .time(at(10))
+        .not_after(at(20))
+        .build();
+    centre.schedule(1, until.unwrap(), at(0));
+    assert_eq!(centre.poll(at(10)), 1);
+    assert_eq!(centre.poll(at(16)), 0, "the lease runs out");
+    let lease = centre.last().lease;
+    let late = centre.engine.complete(&lease, Completion::Routed, at(20));
+    assert!(matches!(late, Err(CompleteError::Stale { .. })));
+    let status = centre.engine.status(1.into()).unwrap();
+    assert_eq!(status.outcome, Some(Outcome::Expired));
 }

@@ -54,6 +54,14 @@ impl Engine {
                 state: phase.state(),
             });
         }
+        if phase.is_before_release() && entry.has_expired(now) {
+            // Its lifespan ended after its lease; no poll has seen it yet.
+            shard.expire(index, now, &mut trash);
+            return Err(CompleteError::Stale {
+                id,
+                state: RequestState::Completed,
+            });
+        }
         shard.entry_mut(index).open_attempt = 0;
         match completion {
             Completion::Routed => shard.end(index, Outcome::Routed, None, now, &mut trash),
