@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use duewheel::{
     CompleteError, Completion, Consultation, Disposition, DueRequest, Engine, InteractionRequest,
-    LocationId, Outcome, RequestState, Router, RoutingCommand, ScheduleData, Timestamp,
+    LocationId, Outcome, Pace, RequestState, Router, RoutingCommand, ScheduleData, Timestamp,
 };
 
 fn at(seconds: u64) -> Timestamp {
@@ -180,4 +180,48 @@ fn a_completion_brought_an_expired_request_back_where_no_poll_had_seen_it_expire
     assert!(matches!(late, Err(CompleteError::Stale { .. })));
     let status = centre.engine.status(1.into()).unwrap();
     assert_eq!(status.outcome, Some(Outcome::Expired));
+}
+
+#[test]
+fn what_waited_for_its_pace_went_out_at_once_after_a_stall() {
+    let centre = centre(nothing_known, routed);
+    let pace = Pace::per_second(1);
+    let _ = centre.engine.resume(centre.here, pace, at(0)).unwrap();
+    for id in 0..100 {
+        centre.schedule(id, ScheduleData::at(at(10)), at(0));
+    }
+    assert_eq!(centre.poll(at(10)), 1);
+    assert_eq!(centre.poll(at(70)), 1, "sixty places have passed");
+    assert_eq!(centre.poll(at(71)), 1);
+}
+
+#[test]
+fn a_moved_request_kept_its_place_in_the_line_of_its_former_location() {
+    let centre = centre(nothing_known, routed);
+    let pace = Pace::per_second(1);
+    let _ = centre.engine.resume(centre.here, pace, at(0)).unwrap();
+    for id in 0..100 {
+        centre.schedule(id, ScheduleData::at(at(10)), at(0));
+    }
+    assert_eq!(centre.poll(at(10)), 1);
+    let moved = centre
+        .engine
+        .move_location(centre.here, centre.there, at(11));
+    assert_eq!(moved.unwrap().changed, 99);
+    assert_eq!(centre.poll(at(11)), 99, "no pace there");
+}
+
+#[test]
+fn a_new_pace_did_not_hold_for_what_was_ready_under_the_old_one() {
+    let centre = centre(nothing_known, routed);
+    let fast = Pace::per_second(1_000);
+    let _ = centre.engine.resume(centre.here, fast, at(0)).unwrap();
+    for id in 0..100 {
+        centre.schedule(id, ScheduleData::at(at(10)), at(0));
+    }
+    assert_eq!(centre.poll(at(10)), 1);
+    assert!(centre.engine.poll(at(11), 0).unwrap().more, "all are ready");
+    let slow = Pace::per_second(1);
+    let _ = centre.engine.resume(centre.here, slow, at(11)).unwrap();
+    assert_eq!(centre.poll(at(11)), 1);
 }

@@ -103,7 +103,7 @@ pub(super) struct Entry {
     pub(super) examined: bool,
     /// Its condition has held once: a retry does not judge it again.
     pub(super) cleared: bool,
-    /// Its release slot is reserved.
+    /// It has a place in its location's line.
     pub(super) paced: bool,
     /// An earlier attempt may have been acted on.
     pub(super) redelivery: bool,

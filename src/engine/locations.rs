@@ -62,17 +62,11 @@ impl Engine {
         let held_since = self.controls.of(location).resume(pace);
         let mut held = 0;
         self.walk(location, |shard, index, trash| {
-            match shard.entry(index).phase() {
-                Phase::Held => {
-                    held += 1;
-                    shard.unpark(index, held_since, now, trash);
-                }
-                // Its slot was reserved at the former pace.
-                Phase::Waiting if shard.entry(index).paced => {
-                    shard.entry_mut(index).paced = false;
-                    shard.wait(index);
-                }
-                _ => {}
+            // Its place is one of the former pace.
+            shard.leave_line(index);
+            if shard.entry(index).phase() == Phase::Held {
+                held += 1;
+                shard.unpark(index, held_since, now, trash);
             }
         });
         self.wakeup.notify_due(now);
@@ -140,6 +134,7 @@ impl Engine {
                 return;
             }
             change.changed += 1;
+            shard.leave_line(index);
             shard.book.open(to, &control);
             shard.move_to(index, to);
             if shard.entry(index).phase() == Phase::Held {
@@ -244,6 +239,14 @@ impl Engine {
 }
 
 impl Shard {
+    /// Gives up the place in its location's line.
+    fn leave_line(&mut self, index: u32) {
+        let entry = self.entry_mut(index);
+        if std::mem::take(&mut entry.paced) && entry.phase() == Phase::Waiting {
+            self.wait(index);
+        }
+    }
+
     fn move_to(&mut self, index: u32, to: LocationId) {
         let entry = self
             .entries

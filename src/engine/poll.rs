@@ -368,13 +368,10 @@ impl Polling<'_> {
                         .is_none_or(|wait| wait > threshold)
                 });
         }
-        if !shard.entry(index).paced {
-            let slot = control.reserve(now);
-            if slot > now {
-                shard.entry_mut(index).paced = true;
-                shard.wait_until(index, slot);
-                return Decision::Settled;
-            }
+        if let Some(place) = control.turn(now, shard.entry(index).paced) {
+            shard.entry_mut(index).paced = true;
+            shard.wait_until(index, place);
+            return Decision::Settled;
         }
         if let Some(key) = conditional {
             self.use_up(key);
