@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use duewheel::{
     CompleteError, Completion, Consultation, Disposition, DueRequest, Engine, InteractionRequest,
-    LocationId, Outcome, Pace, RequestState, Router, RoutingCommand, ScheduleData, Timestamp,
+    LocationId, Outcome, Pace, ProcessingCondition, RequestState, Router, RoutingCommand,
+    ScheduleData, Timestamp,
 };
 
 fn at(seconds: u64) -> Timestamp {
@@ -224,4 +225,23 @@ fn a_new_pace_did_not_hold_for_what_was_ready_under_the_old_one() {
     let slow = Pace::per_second(1);
     let _ = centre.engine.resume(centre.here, slow, at(11)).unwrap();
     assert_eq!(centre.poll(at(11)), 1);
+}
+
+#[test]
+fn a_request_that_waited_for_a_budget_was_judged_by_a_time_long_taken_over() {
+    let half_a_minute = |_: &Engine, _: &DueRequest| Consultation {
+        expected_wait: Some(secs(30)),
+        ..Consultation::default()
+    };
+    let centre = centre(half_a_minute, routed);
+    let schedule = ScheduleData::builder()
+        .time_if(at(10), ProcessingCondition::WaitBelow(secs(60)))
+        .time_if(at(20), ProcessingCondition::WaitBelow(secs(5)))
+        .time(at(90))
+        .build();
+    centre.schedule(1, schedule.unwrap(), at(0));
+    assert!(centre.engine.poll(at(10), 0).unwrap().more);
+    assert_eq!(centre.poll(at(20)), 0, "by now the wait must be below 5 s");
+    assert_eq!(centre.poll(at(90)), 1);
+    assert_eq!(centre.last().due, at(90));
 }

@@ -227,6 +227,11 @@ impl Entry {
             && self.next_time().is_some_and(|next| next <= now)
     }
 
+    /// Whether another processing time than the one at hand decides by now.
+    pub(super) fn was_taken_over(&self, now: Timestamp) -> bool {
+        self.attempts == self.attempts_before && self.next_takes_over(now)
+    }
+
     /// Its time has come: which processing time applies, and was it missed? `missed` says whether
     /// nothing ran from a time to its grace's end.
     pub(super) fn sight(&mut self, now: Timestamp, missed: impl Fn(Timestamp) -> bool) -> Verdict {

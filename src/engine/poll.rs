@@ -325,6 +325,11 @@ impl Polling<'_> {
             shard.park(index);
             return Decision::Settled;
         }
+        if shard.entry(index).was_taken_over(now) {
+            // It waited for its turn until its next time came: that one decides, by its own tick.
+            shard.wait(index);
+            return Decision::Settled;
+        }
         let mut ahead = false;
         let mut conditional = None;
         if entry.schedule.is_some() {
