@@ -245,3 +245,13 @@ fn a_request_that_waited_for_a_budget_was_judged_by_a_time_long_taken_over() {
     assert_eq!(centre.poll(at(90)), 1);
     assert_eq!(centre.last().due, at(90));
 }
+
+#[test]
+fn a_poll_out_of_budget_said_more_was_due_where_all_was_cancelled() {
+    let centre = centre(nothing_known, routed);
+    centre.schedule(1, ScheduleData::at(at(10)), at(0));
+    assert!(centre.engine.poll(at(10), 0).unwrap().more);
+    assert!(centre.engine.cancel(1.into(), at(10)).is_ok());
+    let poll = centre.engine.poll(at(10), 0).unwrap();
+    assert_eq!((poll.more, poll.next_wakeup), (false, None));
+}

@@ -163,6 +163,9 @@ impl Polling<'_> {
                 break;
             };
             if self.poll.examined >= self.budget {
+                if self.drop_stale_head(place) {
+                    continue;
+                }
                 self.poll.more = true;
                 break;
             }
@@ -221,6 +224,15 @@ impl Polling<'_> {
             any |= fired > 0;
         }
         any
+    }
+
+    /// Drops the head of a shard's ready heap where it was cancelled or rescheduled since.
+    fn drop_stale_head(&mut self, place: usize) -> bool {
+        let mut shard = self.engine.shards[place].lock();
+        let dropped = shard.drop_stale_head();
+        self.poller().heads[place] = shard.head();
+        self.fires_left -= usize::from(dropped);
+        dropped
     }
 
     /// Examines the head of a shard's ready heap.

@@ -316,6 +316,15 @@ impl Shard {
         Some(key.index)
     }
 
+    /// Drops the first of the ready heap where it is stale, and says whether it was.
+    pub(super) fn drop_stale_head(&mut self) -> bool {
+        let stale = self.head().is_some_and(|key| !is_live(&self.entries, &key));
+        if stale {
+            self.ready.pop();
+        }
+        stale
+    }
+
     // ---- what a poll does to the wheel ----
 
     /// Fires at most `step` timers due by `now`, and says how many fired.
