@@ -255,3 +255,21 @@ fn a_poll_out_of_budget_said_more_was_due_where_all_was_cancelled() {
     let poll = centre.engine.poll(at(10), 0).unwrap();
     assert_eq!((poll.more, poll.next_wakeup), (false, None));
 }
+
+#[test]
+fn a_request_that_had_expired_was_counted_as_moved() {
+    let centre = centre(nothing_known, routed);
+    let until = ScheduleData::builder()
+        .time(at(10))
+        .not_after(at(20))
+        .build();
+    centre.schedule(1, until.unwrap(), at(0));
+    let _ = centre.engine.hold(centre.here, at(0)).unwrap();
+    assert_eq!(centre.poll(at(10)), 0);
+    let moved = centre
+        .engine
+        .move_location(centre.here, centre.there, at(20));
+    let moved = moved.unwrap();
+    assert_eq!((moved.changed, moved.too_late), (0, 1));
+    assert_eq!(centre.state(1), RequestState::Completed);
+}

@@ -129,8 +129,14 @@ impl Engine {
         }
         let control = self.controls.of(to);
         self.walk(from, |shard, index, trash| {
-            if !shard.entry(index).phase().is_before_release() {
+            let entry = shard.entry(index);
+            if !entry.phase().is_before_release() {
                 change.too_late += 1;
+                return;
+            }
+            if entry.has_expired(now) {
+                change.too_late += 1;
+                shard.expire(index, now, trash);
                 return;
             }
             change.changed += 1;
