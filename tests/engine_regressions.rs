@@ -273,3 +273,15 @@ fn a_request_that_had_expired_was_counted_as_moved() {
     assert_eq!((moved.changed, moved.too_late), (0, 1));
     assert_eq!(centre.state(1), RequestState::Completed);
 }
+
+#[test]
+fn more_than_65536_past_times_hung_the_intake() {
+    let times = (1..=70_000).map(at);
+    let schedule = times.fold(ScheduleData::builder(), |builder, time| {
+        builder.time_if(time, ProcessingCondition::Open)
+    });
+    let centre = centre(nothing_known, routed);
+    centre.schedule(1, schedule.build().unwrap(), at(80_000));
+    assert_eq!(centre.poll(at(80_000)), 1, "exhausted: released");
+    assert_eq!(centre.last().due, at(70_000));
+}

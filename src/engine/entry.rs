@@ -93,7 +93,7 @@ pub(super) struct Entry {
     /// router was told of, until it or a completion says how it went. 0 for none.
     pub(super) open_attempt: u32,
     /// Which of the processing times is at hand.
-    pub(super) step: u16,
+    pub(super) step: u32,
     pub(super) media: Media,
     pub(super) priority: Priority,
     phase: Phase,
@@ -171,7 +171,7 @@ impl Entry {
         self.judged = self.due <= now;
     }
 
-    fn set_step(&mut self, step: u16) {
+    fn set_step(&mut self, step: u32) {
         let schedule = self.schedule.as_ref().expect("only a schedule has steps");
         self.step = step;
         self.due = schedule.times()[step as usize].at();
@@ -309,7 +309,7 @@ impl Entry {
             .unwrap_or(0);
         self.schedule = Some(moved);
         self.attempts_before = self.attempts;
-        self.set_step(u16::try_from(first_ahead).unwrap_or(0));
+        self.set_step(u32::try_from(first_ahead).unwrap_or(0));
         self.revision = self.revision.saturating_add(1);
         Verdict::Later
     }
