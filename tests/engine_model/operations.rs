@@ -276,6 +276,7 @@ impl Pair {
     }
 
     fn poll(&mut self, budget: usize, drain: bool) {
+        self.model.tell(self.now);
         for _ in 0..10_000 {
             let budget = if drain { budget.max(1) } else { budget };
             let poll = self.engine.poll(self.now, budget).unwrap();
@@ -313,7 +314,7 @@ impl Pair {
         let next = match step {
             Step::Millis(millis) => self.now.saturating_add(Duration::from_millis(millis)),
             Step::Back(millis) => self.now.saturating_sub(Duration::from_millis(millis)),
-            Step::Next => self.next_event().unwrap_or(self.now),
+            Step::Next => self.next_event().unwrap_or(self.now).max(self.now),
             Step::End(true) => Timestamp::from_millis(u64::MAX - 100_000),
             Step::End(false) => Timestamp::from_millis(NINE),
         };
