@@ -241,7 +241,7 @@ fn a_long_life_agrees_with_the_model() {
         let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), random);
         let operations = operation_of_a_long_life();
-        let mut pair = Pair::new(shards, REMEMBER);
+        let mut pair = Pair::new(shards, Duration::from_secs(300));
         for step in 0..steps {
             let operation = operations.new_tree(&mut runner).unwrap().current();
             let applied = catch_unwind(AssertUnwindSafe(|| pair.apply(&operation)));
