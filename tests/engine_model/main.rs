@@ -168,14 +168,6 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// As [`operation`], and rarely to the end of time and back.
-fn operation_of_a_long_life() -> impl Strategy<Value = Operation> {
-    prop_oneof![
-        500 => operation(),
-        2 => any::<bool>().prop_map(|end| Operation::Clock(Step::End(end))),
-    ]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: if cfg!(debug_assertions) { 300 } else { 3_000 },
@@ -240,10 +232,16 @@ fn a_long_life_agrees_with_the_model() {
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), random);
-        let operations = operation_of_a_long_life();
+        let operations = operation();
+        // It forgets soon, so that ids come back.
         let mut pair = Pair::new(shards, Duration::from_secs(300));
         for step in 0..steps {
-            let operation = operations.new_tree(&mut runner).unwrap().current();
+            let operation = match step {
+                // The last of it is lived at the end of time, and after a step back from there.
+                _ if step == steps - steps / 20 => Operation::Clock(Step::End(true)),
+                _ if step == steps - steps / 40 => Operation::Clock(Step::End(false)),
+                _ => operations.new_tree(&mut runner).unwrap().current(),
+            };
             let applied = catch_unwind(AssertUnwindSafe(|| pair.apply(&operation)));
             if let Err(failure) = applied {
                 eprintln!(
@@ -252,9 +250,7 @@ fn a_long_life_agrees_with_the_model() {
                 resume_unwind(failure);
             }
         }
-        assert!(
-            pair.commands.len() as u64 > steps / 20,
-            "a life with work in it"
-        );
+        let released = pair.commands.len() as u64;
+        assert!(released > steps / 10, "a life with work in it: {released}");
     }
 }
