@@ -423,13 +423,6 @@ impl Pair {
     fn check(&mut self) {
         self.engine.check_invariants();
         assert_eq!(self.engine.pending(), self.model.requests.len());
-        let released = self
-            .model
-            .requests
-            .values()
-            .filter(|p| p.is_released())
-            .count();
-        assert_eq!(self.engine.in_flight(), released);
         for id in 0..IDS {
             let seen = self.engine.status(id.into());
             if seen.is_none()
@@ -443,6 +436,13 @@ impl Pair {
             }
             assert_eq!(seen, self.model.status(id), "request {id}");
         }
+        let released = self
+            .model
+            .requests
+            .values()
+            .filter(|p| p.is_released())
+            .count();
+        assert_eq!(self.engine.in_flight(), released);
         if let Some(next) = self.next_event() {
             assert!(
                 self.engine
