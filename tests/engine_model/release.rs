@@ -33,7 +33,8 @@ impl Model {
         let mut polled = Polled::default();
         loop {
             let head = self.head(now);
-            let horizon = head.map_or(now, |(tick, _)| tick);
+            // Without a head the earliest event may make one.
+            let horizon = head.map_or_else(|| self.first_event(now), |(tick, _)| tick);
             let looks = self.looks_until(horizon);
             if !looks.is_empty() {
                 looks.into_iter().for_each(|id| self.look(id, now));
@@ -83,6 +84,11 @@ impl Model {
             Place::Routing { until } => Some(until),
             Place::Ready => None,
         }
+    }
+
+    fn first_event(&self, now: Timestamp) -> Timestamp {
+        let events = self.requests.keys().filter_map(|&id| self.event(id));
+        events.min().map_or(now, |event| event.min(now))
     }
 
     fn looks_until(&self, horizon: Timestamp) -> Vec<u64> {
