@@ -227,9 +227,11 @@ impl Entry {
             && self.next_time().is_some_and(|next| next <= now)
     }
 
-    /// Whether another processing time than the one at hand decides by now.
-    pub(super) fn was_taken_over(&self, now: Timestamp) -> bool {
-        self.attempts == self.attempts_before && self.next_takes_over(now)
+    /// Whether something came while it waited for its turn: the end of its lifespan, or its next
+    /// processing time, which then decides, by its own tick.
+    pub(super) fn is_overtaken(&self, now: Timestamp) -> bool {
+        let is_retried = self.attempts > self.attempts_before;
+        self.has_expired(now) || !is_retried && self.next_takes_over(now)
     }
 
     /// Its time has come: which processing time applies, and was it missed? `missed` says whether

@@ -163,7 +163,7 @@ impl Polling<'_> {
                 break;
             };
             if self.poll.examined >= self.budget {
-                if self.drop_stale_head(place) {
+                if self.drop_idle_head(place) {
                     continue;
                 }
                 self.poll.more = true;
@@ -226,10 +226,12 @@ impl Polling<'_> {
         any
     }
 
-    /// Drops the head of a shard's ready heap where it was cancelled or rescheduled since.
-    fn drop_stale_head(&mut self, place: usize) -> bool {
+    /// Drops the head of a shard's ready heap where it was cancelled or rescheduled since, and
+    /// has it looked at anew where it was overtaken.
+    fn drop_idle_head(&mut self, place: usize) -> bool {
+        let now = self.now;
         let mut shard = self.engine.shards[place].lock();
-        let dropped = shard.drop_stale_head();
+        let dropped = shard.drop_idle_head(now);
         self.poller().heads[place] = shard.head();
         self.fires_left -= usize::from(dropped);
         dropped
@@ -246,6 +248,11 @@ impl Polling<'_> {
             self.fires_left -= 1;
             return;
         };
+        if shard.entry(index).is_overtaken(self.now) {
+            shard.wait(index);
+            self.fires_left -= 1;
+            return;
+        }
         self.poll.examined += 1;
         let mut decision = self.decide(&mut shard, index);
         // Once, as a rule; again where the request was moved to another location meanwhile.
@@ -335,11 +342,6 @@ impl Polling<'_> {
         let control = Arc::clone(&page.control);
         if control.is_held() {
             shard.park(index);
-            return Decision::Settled;
-        }
-        if shard.entry(index).was_taken_over(now) {
-            // It waited for its turn until its next time came: that one decides, by its own tick.
-            shard.wait(index);
             return Decision::Settled;
         }
         let mut ahead = false;

@@ -316,13 +316,21 @@ impl Shard {
         Some(key.index)
     }
 
-    /// Drops the first of the ready heap where it is stale, and says whether it was.
-    pub(super) fn drop_stale_head(&mut self) -> bool {
-        let stale = self.head().is_some_and(|key| !is_live(&self.entries, &key));
-        if stale {
-            self.ready.pop();
+    /// Drops the first of the ready heap where it is stale, and has it looked at anew where it was
+    /// overtaken. Says whether it was either.
+    pub(super) fn drop_idle_head(&mut self, now: Timestamp) -> bool {
+        let Some(key) = self.head() else {
+            return false;
+        };
+        let is_live = is_live(&self.entries, &key);
+        if is_live && !self.entry(key.index).is_overtaken(now) {
+            return false;
         }
-        stale
+        self.ready.pop();
+        if is_live {
+            self.wait(key.index);
+        }
+        true
     }
 
     // ---- what a poll does to the wheel ----

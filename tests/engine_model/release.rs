@@ -41,6 +41,12 @@ impl Model {
                 continue;
             }
             let Some((_, id)) = head else { break };
+            let first = self.requests.get_mut(&id).unwrap();
+            if first.has_expired(now) || !first.is_retried() && first.gives_way(now) {
+                // It waited for its turn until its end or its next time came.
+                first.wait();
+                continue;
+            }
             if polled.examined >= budget {
                 polled.more = true;
                 break;
@@ -192,11 +198,6 @@ impl Model {
             pending.in_line = false;
             // A hold that covers what was not decided yet can make it missed.
             pending.judged &= pending.decided;
-            return false;
-        }
-        if !pending.is_retried() && pending.gives_way(now) {
-            // It waited for its turn until the next time took over.
-            pending.wait();
             return false;
         }
         let mut ahead = false;
