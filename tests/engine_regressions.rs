@@ -285,3 +285,30 @@ fn more_than_65536_past_times_hung_the_intake() {
     assert_eq!(centre.poll(at(80_000)), 1, "exhausted: released");
     assert_eq!(centre.last().due, at(70_000));
 }
+
+#[test]
+fn what_had_waited_for_its_pace_went_first_or_last_by_its_shard() {
+    for other in 2..20 {
+        let centre = centre(nothing_known, routed);
+        let pace = Pace::per_second(1);
+        let _ = centre.engine.resume(centre.here, pace, at(0)).unwrap();
+        for id in 0..2 {
+            centre.schedule(id, ScheduleData::at(at(10)), at(0));
+        }
+        assert_eq!(
+            centre.poll(at(10)),
+            1,
+            "the second is given a place at 11 s"
+        );
+        let between = Timestamp::from_millis(at(10).as_millis() + 500);
+        let elsewhere = InteractionRequest::new(other.into(), centre.there)
+            .with_schedule(ScheduleData::at(between));
+        let _ = centre.engine.schedule(elsewhere, at(10)).unwrap();
+        assert_eq!(centre.poll(at(20)), 2);
+        assert_eq!(
+            centre.last().id,
+            1.into(),
+            "by its place, whatever its shard"
+        );
+    }
+}

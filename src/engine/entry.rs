@@ -78,8 +78,11 @@ pub(super) struct Entry {
     pub(super) accepted: Timestamp,
     /// The processing time at hand.
     pub(super) due: Timestamp,
-    /// The tick it is ordered by: when it became releasable, or will.
+    /// When it became releasable, or will.
     pub(super) eligible: Timestamp,
+    /// The tick it is ordered by: when it is looked at for release. Later than `eligible` where it has a
+    /// place in its location's line.
+    pub(super) tick: Timestamp,
     pub(super) timer: Option<Handle>,
     /// Its line in the location book.
     pub(super) stamp: u64,
@@ -126,6 +129,7 @@ impl Entry {
             accepted: now,
             due: now,
             eligible: now,
+            tick: now,
             timer: None,
             stamp: 0,
             location: request.location,

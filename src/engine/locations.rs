@@ -248,7 +248,8 @@ impl Shard {
     /// Gives up the place in its location's line.
     fn leave_line(&mut self, index: u32) {
         let entry = self.entry_mut(index);
-        if std::mem::take(&mut entry.paced) && entry.phase() == Phase::Waiting {
+        let waits = matches!(entry.phase(), Phase::Waiting | Phase::Ready);
+        if std::mem::take(&mut entry.paced) && waits {
             self.wait(index);
         }
     }

@@ -224,12 +224,11 @@ impl Shard {
         self.wait_until(index, eligible);
     }
 
-    /// Waits for a time other than the one it is ordered by.
+    /// Waits for a time other than the one at which it became releasable.
     pub(super) fn wait_until(&mut self, index: u32, time: Timestamp) {
-        let time = self
-            .entry(index)
-            .not_after()
-            .map_or(time, |end| end.min(time));
+        let entry = self.entry_mut(index);
+        entry.tick = time;
+        let time = entry.not_after().map_or(time, |end| end.min(time));
         self.set_phase(index, Phase::Waiting);
         self.arm(index, time);
     }
@@ -293,7 +292,7 @@ impl Shard {
         self.set_phase(index, Phase::Ready);
         let entry = self.entry(index);
         let key = ReadyKey {
-            tick: entry.eligible,
+            tick: entry.tick,
             priority: Reverse(entry.priority),
             intake: entry.intake,
             index,
@@ -497,7 +496,7 @@ impl Shard {
 /// A key is live while its entry is ready and ordered by it.
 fn is_live(entries: &Slab<Entry>, key: &ReadyKey) -> bool {
     entries.get(key.index).is_some_and(|entry| {
-        entry.phase() == Phase::Ready && entry.intake == key.intake && entry.eligible == key.tick
+        entry.phase() == Phase::Ready && entry.intake == key.intake && entry.tick == key.tick
     })
 }
 

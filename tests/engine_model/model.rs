@@ -44,6 +44,8 @@ pub(crate) struct Pending {
     pub(crate) due: Timestamp,
     /// When it became releasable: at its time, and again at a recheck or a retry.
     pub(crate) releasable: Timestamp,
+    /// The tick it is ordered by: that, or its place in the line.
+    pub(crate) tick: Timestamp,
     pub(crate) place: Place,
     pub(crate) attempts: u32,
     /// Attempts before the schedule was set, which its retry policy does not count.
@@ -148,6 +150,7 @@ impl Pending {
     }
 
     pub(crate) fn wait(&mut self) {
+        self.tick = self.releasable;
         self.place = Place::Waiting {
             look: self.releasable,
         };
@@ -276,6 +279,7 @@ impl Model {
             at_hand: 0,
             due: now,
             releasable: now,
+            tick: now,
             place: Place::Ready,
             attempts: 0,
             attempts_before: 0,

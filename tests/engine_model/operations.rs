@@ -329,7 +329,7 @@ impl Pair {
     fn next_event(&self) -> Option<Timestamp> {
         let ids = self.model.requests.iter();
         ids.filter_map(|(&id, pending)| match pending.place {
-            Place::Ready => Some(pending.releasable),
+            Place::Ready => Some(pending.tick),
             _ => self.model.event(id),
         })
         .min()

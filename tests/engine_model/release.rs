@@ -72,13 +72,13 @@ impl Model {
         let ready = self
             .requests
             .iter()
-            .filter(|(_, pending)| pending.place == Place::Ready && pending.releasable <= now);
+            .filter(|(_, pending)| pending.place == Place::Ready && pending.tick <= now);
         ready
             .min_by_key(|(_, pending)| {
                 let priority = Reverse(pending.submitted.priority);
-                (pending.releasable, priority, pending.intake)
+                (pending.tick, priority, pending.intake)
             })
-            .map(|(&id, pending)| (pending.releasable, id))
+            .map(|(&id, pending)| (pending.tick, id))
     }
 
     /// When something happens to a request by itself.
@@ -225,6 +225,7 @@ impl Model {
             && let Some(look) = line.turn(now, pending.in_line)
         {
             pending.in_line = true;
+            pending.tick = look;
             pending.place = Place::Waiting { look };
             return false;
         }
@@ -392,7 +393,7 @@ impl Model {
     /// Gives its place in the line up.
     fn leave_line(&mut self, id: u64) {
         let pending = self.requests.get_mut(&id).unwrap();
-        if std::mem::take(&mut pending.in_line) && pending.place != Place::Ready {
+        if std::mem::take(&mut pending.in_line) {
             pending.wait();
         }
     }
