@@ -1,5 +1,24 @@
-//! duewheel holds deferrable contact-centre interaction requests, millions of them, and consults the
-//! router when one falls due.
+//! duewheel holds interaction requests that customers want handled later, millions of them, and consults
+//! the router when one falls due.
+//!
+//! For authors of contact-centre routers. A request enters through a service access point
+//! ([`JsonAccessPoint`], or an [`AccessPoint`] of your own), which tells by its schedule data whether it is
+//! deferrable. The [`Engine`] keeps it by due time and location, judges its [`ProcessingCondition`] on what
+//! your [`Router`] says when its time comes, and hands the router a [`RoutingCommand`].
+//!
+//! | To | see |
+//! |---|---|
+//! | describe a request and its schedule | [`InteractionRequest`], [`ScheduleData`] |
+//! | read requests from JSON | [`JsonAccessPoint`] |
+//! | connect a routing system | [`Router`], [`Disposition`], [`Completion`] |
+//! | drive the engine | [`Engine`]: by [`Engine::poll`] alone, or by [`Engine::start`] |
+//! | see what is going on | [`Engine::status`], [`Engine::report`] |
+//! | use the timing wheel on its own | [`Wheel`] |
+//!
+//! Times are [`Timestamp`]s, whole milliseconds since the Unix epoch; every input takes `now`, and the
+//! engine never reads a clock itself.
+
+#![forbid(unsafe_code)]
 
 mod access;
 mod clock;
@@ -13,6 +32,7 @@ mod router;
 mod schedule;
 mod sync;
 mod wheel;
+mod wire;
 
 pub use access::{
     AccessError, AccessErrorKind, AccessPoint, Detection, JsonAccessPoint, JsonLimits,
@@ -41,3 +61,8 @@ pub use schedule::{
     ScheduleDataError,
 };
 pub use wheel::{Advance, Fired, Handle, Wheel};
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -5,6 +5,9 @@
 
 use duewheel::{Advance, Fired, Handle, Wheel};
 
+/// What fires where nothing does. (Of a bare `[]` the type is open: serde_json compares a `u64` with its values, too.)
+const NOTHING: [u64; 0] = [];
+
 /// Advances without a budget and returns the due times fired.
 fn fire<T>(wheel: &mut Wheel<T>, now: u64) -> Vec<u64> {
     let mut fired = Vec::new();
@@ -29,7 +32,7 @@ fn fires_exactly_at(start: u64, due: u64) {
     if let Some(before) = due.checked_sub(1).filter(|&before| before >= start) {
         assert_eq!(
             fire(&mut wheel, before),
-            [],
+            NOTHING,
             "start {start}, due {due}: early"
         );
         assert_eq!(wheel.due(handle), Some(due));
@@ -87,7 +90,7 @@ fn a_deadline_at_the_last_tick_there_is() {
         let _ = wheel.schedule(u64::MAX, ());
         let _ = wheel.schedule(7, ());
         assert_eq!(fire(&mut wheel, u64::MAX), [7, u64::MAX]);
-        assert_eq!(fire(&mut wheel, u64::MAX), []);
+        assert_eq!(fire(&mut wheel, u64::MAX), NOTHING);
     }
 }
 
@@ -98,9 +101,9 @@ fn a_far_deadline_does_not_fire_at_once() {
     for exponent in 0..64 {
         let _ = wheel.schedule(1 << exponent, ());
     }
-    assert_eq!(fire(&mut wheel, 0), []);
+    assert_eq!(fire(&mut wheel, 0), NOTHING);
     for exponent in 0..64 {
-        assert_eq!(fire(&mut wheel, (1 << exponent) - 1), []);
+        assert_eq!(fire(&mut wheel, (1 << exponent) - 1), NOTHING);
         assert_eq!(fire(&mut wheel, 1 << exponent), [1 << exponent]);
     }
 }
@@ -154,7 +157,7 @@ fn the_top_level_does_not_wrap() {
     while let Some(next) = now.checked_add(step) {
         let _ = wheel.schedule(next, ());
         let _ = wheel.schedule(next - 1, ());
-        assert_eq!(fire(&mut wheel, next - 2), []);
+        assert_eq!(fire(&mut wheel, next - 2), NOTHING);
         assert_eq!(fire(&mut wheel, next), [next - 1, next]);
         now = next;
     }
@@ -348,11 +351,11 @@ fn next_due_is_right_above_level_0() {
         }
         let nearest = wheel.schedule(base + 8, ());
         assert_eq!(wheel.next_due(), Some(base + 8));
-        assert_eq!(fire(&mut wheel, base - 1), []);
+        assert_eq!(fire(&mut wheel, base - 1), NOTHING);
         assert_eq!(wheel.next_due(), Some(base + 8));
         let _ = wheel.cancel(nearest);
         // A bound now; a step towards it makes it exact again.
-        assert_eq!(fire(&mut wheel, base + 8), []);
+        assert_eq!(fire(&mut wheel, base + 8), NOTHING);
         assert_eq!(wheel.next_due(), Some(base + 9));
         assert_eq!(fire(&mut wheel, base + 39), [base + 9, base + 10]);
         assert_eq!(wheel.next_due(), Some(base + 40));
@@ -404,14 +407,14 @@ fn a_clock_that_steps_back_fires_nothing_early_and_loses_nothing() {
     for back in [1, 100, 4_096, 4_097, 1 << 20, 1 << 39] {
         let start = 1 << 40;
         let mut wheel = Wheel::starting_at(start - back);
-        assert_eq!(fire(&mut wheel, start), []);
+        assert_eq!(fire(&mut wheel, start), NOTHING);
         for due in [start, start + 5, start + 5_000, start + (1 << 30)] {
             let _ = wheel.schedule(due, ());
         }
-        assert_eq!(fire(&mut wheel, start - back), []);
+        assert_eq!(fire(&mut wheel, start - back), NOTHING);
         let _ = wheel.schedule(start - back + 1, ());
         let _ = wheel.schedule(start, ());
-        assert_eq!(fire(&mut wheel, start - back), []);
+        assert_eq!(fire(&mut wheel, start - back), NOTHING);
         assert_eq!(fire(&mut wheel, start), [start - back + 1, start, start]);
         assert_eq!(
             fire(&mut wheel, u64::MAX),
@@ -428,7 +431,7 @@ fn a_clock_that_stepped_back_far_does_not_leave_new_timers_to_the_heap() {
         let _ = wheel.schedule((1 << 40) + number, ());
     }
     assert_eq!(fire(&mut wheel, 1 << 40), [1 << 40]);
-    assert_eq!(fire(&mut wheel, 1 << 30), []);
+    assert_eq!(fire(&mut wheel, 1 << 30), NOTHING);
     assert_eq!(wheel.cursor(), 1 << 30);
     for number in 0..10_000 {
         let _ = wheel.schedule((1 << 30) + 1 + number, ());
@@ -459,7 +462,92 @@ fn a_sink_that_panics_takes_only_what_it_was_given() {
             assert_eq!(wheel.len(), 90 - taken.len());
         }
         assert_eq!(taken, (0..90).collect::<Vec<_>>());
-        assert_eq!(fire(&mut wheel, 100), []);
+        assert_eq!(fire(&mut wheel, 100), NOTHING);
+    }
+}
+
+/// Schedules `count` timers on few ticks, so that there are many ties; the values are their order
+/// of intake, from `first`.
+fn schedule_ties(wheel: &mut Wheel<u64>, base: u64, first: u64, count: u64) -> Vec<Handle> {
+    (first..first + count)
+        .map(|value| wheel.schedule(base + value % 50 * 1_000, value))
+        .collect()
+}
+
+/// Fires everything and checks the order: by due time, then intake. Returns how many.
+fn fire_in_order(wheel: &mut Wheel<u64>, now: u64) -> usize {
+    let mut last = None;
+    let advance = wheel.advance(now, usize::MAX, |timer| {
+        let key = Some((timer.due, timer.value));
+        assert!(last < key, "{last:?} before {key:?}");
+        last = key;
+    });
+    wheel.check_invariants();
+    advance.fired
+}
+
+#[test]
+fn late_timers_keep_their_order_when_the_clock_steps_back_past_them() {
+    let cursor = 1 << 40;
+    let mut wheel = Wheel::starting_at(cursor);
+    for value in 0..10 {
+        let _ = wheel.schedule(cursor - 5 + value % 3, value);
+    }
+    // The clock goes back before all of these; now the same ticks lie ahead, in the wheel.
+    assert_eq!(fire(&mut wheel, cursor - 10_000), NOTHING);
+    for value in 10..20 {
+        let _ = wheel.schedule(cursor - 5 + value % 3, value);
+    }
+    let cancelled = wheel.schedule(cursor - 5, 20);
+    assert_eq!(wheel.cancel(cancelled), Some(20));
+    wheel.check_invariants();
+    assert_eq!(fire_in_order(&mut wheel, cursor), 20);
+}
+
+#[test]
+fn a_compaction_under_way_keeps_the_order_of_intake() {
+    for extra in 0..12 {
+        let mut wheel = Wheel::new();
+        let handles = schedule_ties(&mut wheel, 1 << 20, 0, 2_000);
+        // Just over half: compaction has begun, and a few cancels more take it on.
+        for &handle in handles.iter().step_by(2) {
+            let _ = wheel.cancel(handle);
+        }
+        for &handle in handles.iter().skip(1).step_by(2).take(extra) {
+            let _ = wheel.cancel(handle);
+        }
+        let _ = schedule_ties(&mut wheel, 1 << 20, 2_000, 100);
+        wheel.check_invariants();
+        assert_eq!(fire_in_order(&mut wheel, u64::MAX), 1_100 - extra);
+    }
+}
+
+#[test]
+fn a_slot_dealt_out_ahead_keeps_the_order_of_intake() {
+    for advances in [0, 1, 5, 30] {
+        for back in [false, true] {
+            let start = 1 << 30;
+            let base = start + (1 << 24);
+            let mut wheel = Wheel::starting_at(start);
+            let handles = schedule_ties(&mut wheel, base, 0, 10_000);
+            for now in 0..advances {
+                assert_eq!(fire_in_order(&mut wheel, start + now), 0);
+            }
+            let _ = schedule_ties(&mut wheel, base, 10_000, 1_000);
+            for &handle in handles.iter().step_by(3) {
+                let _ = wheel.cancel(handle);
+            }
+            let _ = schedule_ties(&mut wheel, base, 11_000, 100);
+            wheel.check_invariants();
+            if back {
+                // Everything nearer than the digit in which the two differ is gathered again.
+                assert_eq!(fire_in_order(&mut wheel, start - 10_000), 0);
+            }
+            let _ = schedule_ties(&mut wheel, base, 11_100, 100);
+            wheel.check_invariants();
+            let left = wheel.len();
+            assert_eq!(fire_in_order(&mut wheel, base + 100_000), left);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod error;
 mod json;
+mod message;
 
 use crate::request::InteractionRequest;
 

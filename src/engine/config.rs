@@ -67,7 +67,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Pending requests at most, from 1 to 2^32 - 1; default 10 million. Intake beyond it is refused and
+    /// Pending requests at most, from 1 to 2^31 - 1; default 10 million. Intake beyond it is refused and
     /// hands the request back. A pending request takes some 300 bytes beside its payload and customer.
     pub fn max_pending(mut self, requests: usize) -> Self {
         self.pending_max = requests;
@@ -89,7 +89,8 @@ impl EngineBuilder {
 
     /// For how long, and for how many at most, completed requests are remembered, so that a repeated
     /// intake or cancel is recognised. Default 24 h and 10 million; a remembered request takes some 130
-    /// bytes. Zero of either remembers nothing.
+    /// bytes. Zero of either remembers nothing. Each shard has its even share of the count, so that a shard
+    /// which gets more than its share forgets a little earlier.
     pub fn remember(mut self, span: Duration, requests: usize) -> Self {
         self.remember = span;
         self.remembered_max = requests;
@@ -152,10 +153,10 @@ impl EngineBuilder {
             "a power of two from 1 to 1024",
         )?;
         check(
-            (1..=u32::MAX as usize).contains(&self.pending_max),
+            (1..=i32::MAX as usize).contains(&self.pending_max),
             "max_pending",
             self.pending_max.to_string(),
-            "1 to 4294967295",
+            "1 to 2147483647",
         )?;
         check(
             self.lease >= Duration::from_millis(1),

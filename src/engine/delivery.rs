@@ -132,7 +132,8 @@ impl Engine {
         }
     }
 
-    /// Applies the router's answer, unless the attempt was settled meanwhile. `None`: it panicked.
+    /// Applies the router's answer, unless the attempt was settled meanwhile. `None`: it panicked. An answer
+    /// that comes after the attempt's lease ran out still counts where it is final, as a completion would.
     fn settle(&self, attempt: Attempt, answer: Option<Disposition>, now: Timestamp) {
         let mut trash = Trash::new();
         let mut replaced = None;
@@ -140,12 +141,12 @@ impl Engine {
             self.router_panics.fetch_add(1, Ordering::Relaxed);
         }
         let mut shard = self.shards[attempt.place].lock();
-        if !shard.awaits(attempt, Phase::Routing) {
+        let Some(phase) = shard.phase_of(attempt) else {
             drop(shard);
             // The answer may hold something of the user's.
             drop(answer);
             return;
-        }
+        };
         let index = attempt.index;
         if let Some(Disposition::Busy { .. } | Disposition::Reschedule(_)) = &answer {
             shard.entry_mut(index).open_attempt = 0;
@@ -155,6 +156,8 @@ impl Engine {
             Some(Disposition::Rejected(why)) => {
                 shard.end(index, Outcome::Rejected, Some(why), now, &mut trash);
             }
+            // It comes after the lease ran out, which was this same failure.
+            _ if phase != Phase::Routing => {}
             Some(Disposition::Busy { retry_after }) => {
                 shard.fail_attempt(index, reason::BUSY, retry_after, now, &mut trash);
             }
@@ -170,18 +173,17 @@ impl Engine {
             }
         }
         drop(shard);
+        // Whatever the answer held, and was not taken from it, goes here.
         drop(replaced);
         self.wakeup.notify_end();
     }
 }
 
 impl Shard {
-    /// Whether an attempt is still the one that its entry is in `phase` with.
-    pub(super) fn awaits(&self, attempt: Attempt, phase: Phase) -> bool {
-        self.entries.get(attempt.index).is_some_and(|entry| {
-            entry.intake == attempt.intake
-                && entry.attempts == attempt.number
-                && entry.phase() == phase
-        })
+    /// The phase of an attempt's request, where it is pending and no newer attempt was released.
+    pub(super) fn phase_of(&self, attempt: Attempt) -> Option<Phase> {
+        let entry = self.entries.get(attempt.index)?;
+        let is_latest = entry.intake == attempt.intake && entry.attempts == attempt.number;
+        is_latest.then(|| entry.phase())
     }
 }

@@ -165,7 +165,7 @@ impl Engine {
         let index = attempt.index;
         let mut trash = Trash::new();
         let mut shard = self.shards[attempt.place].lock();
-        if !shard.awaits(attempt, Phase::Released) {
+        if shard.phase_of(attempt) != Some(Phase::Released) {
             return;
         }
         if shard.entry(index).has_expired(now) {
@@ -192,7 +192,7 @@ impl Engine {
     pub(super) fn take_back(&self, attempts: Vec<Attempt>) {
         for attempt in attempts {
             let mut shard = self.shards[attempt.place].lock();
-            if shard.awaits(attempt, Phase::Released) {
+            if shard.phase_of(attempt) == Some(Phase::Released) {
                 shard.entry_mut(attempt.index).attempts -= 1;
                 shard.wait(attempt.index);
             }

@@ -288,6 +288,8 @@ impl Entry {
             .as_ref()
             .expect("only a schedule has conditions");
         if let Some(next) = self.next_time() {
+            // A slot that its condition did not use is lost.
+            self.paced = false;
             self.eligible = now.saturating_add(schedule.recheck()).min(next);
             if self.eligible == next {
                 self.set_step(self.step + 1);

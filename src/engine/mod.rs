@@ -23,6 +23,7 @@
 //! finds it gone is told [`Busy`].
 
 mod book;
+mod cell;
 mod config;
 mod delivery;
 mod dispatch;
@@ -30,6 +31,7 @@ mod driver;
 mod entry;
 mod error;
 mod gaps;
+mod index;
 mod intake;
 mod location;
 mod locations;
@@ -37,6 +39,7 @@ mod memory;
 mod observe;
 mod poll;
 mod replies;
+mod rules;
 mod shard;
 mod slab;
 mod wakeup;
@@ -55,10 +58,11 @@ pub use replies::{
     RequestStatus, Resumed,
 };
 
+use cell::ShardCell;
 use dispatch::Dispatch;
 use location::Controls;
 use poll::Poller;
-use shard::{Rules, ShardCell};
+use rules::Rules;
 use wakeup::Wakeup;
 
 use crate::directory::Directory;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::Engine;
+use super::cell::ShardCell;
 use super::entry::Phase;
-use super::shard::ShardCell;
 use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, RequestState};
 use crate::report::{Forecast, LocationReport, Overdue, ReasonCount, Report, ReportOptions};

@@ -345,7 +345,7 @@ impl Polling<'_> {
             return Decision::Settled;
         }
         let mut ahead = false;
-        let mut conditional = None;
+        let mut rests_on = None;
         if entry.schedule.is_some() {
             let key = (entry.location, entry.response_media(now));
             let Some(&consultation) = self.poller().consultations.get(&key) else {
@@ -360,39 +360,35 @@ impl Polling<'_> {
                     attempt: entry.attempts.saturating_add(1),
                 });
             };
-            if !entry.cleared {
-                if entry.condition().holds(&consultation) {
-                    conditional =
-                        (*entry.condition() != ProcessingCondition::Always).then_some(key);
-                } else {
-                    match shard.entry_mut(index).condition_failed(now) {
-                        Verdict::Due => {}
-                        Verdict::Later => {
-                            shard.wait(index);
-                            return Decision::Settled;
-                        }
-                        Verdict::Ended(outcome, why) => {
-                            shard.end(index, outcome, Some(why.into()), now, &mut self.trash);
-                            return Decision::Settled;
-                        }
+            let conditional = !entry.cleared && *entry.condition() != ProcessingCondition::Always;
+            let threshold = entry.threshold_wait();
+            rests_on = (conditional || threshold.is_some()).then_some(key);
+            if conditional && !entry.condition().holds(&consultation) {
+                match shard.entry_mut(index).condition_failed(now) {
+                    // Exhausted: it is released anyway.
+                    Verdict::Due => {}
+                    Verdict::Later => {
+                        shard.wait(index);
+                        return Decision::Settled;
+                    }
+                    Verdict::Ended(outcome, why) => {
+                        shard.end(index, outcome, Some(why.into()), now, &mut self.trash);
+                        return Decision::Settled;
                     }
                 }
             }
-            ahead = shard
-                .entry(index)
-                .threshold_wait()
-                .is_some_and(|threshold| {
-                    consultation
-                        .expected_wait
-                        .is_none_or(|wait| wait > threshold)
-                });
+            ahead = threshold.is_some_and(|threshold| {
+                consultation
+                    .expected_wait
+                    .is_none_or(|wait| wait > threshold)
+            });
         }
         if let Some(place) = control.turn(now, shard.entry(index).paced) {
             shard.entry_mut(index).paced = true;
             shard.wait_until(index, place);
             return Decision::Settled;
         }
-        if let Some(key) = conditional {
+        if let Some(key) = rests_on {
             self.use_up(key);
         }
         let entry = shard.entry_mut(index);
@@ -403,7 +399,7 @@ impl Polling<'_> {
         Decision::Release { ahead }
     }
 
-    /// A conditional release rests on this answer: it is good for one fewer.
+    /// A release rests on this answer, by its condition or its threshold wait time: it is good for one fewer.
     fn use_up(&mut self, key: (LocationId, Media)) {
         let consultations = &mut self.poller().consultations;
         let Some(consultation) = consultations.get_mut(&key) else {

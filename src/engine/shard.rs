@@ -1,34 +1,24 @@
-//! One shard: a wheel, an id index, a location book, a ready heap and an idempotency memory behind one
-//! short lock.
-//!
-//! The shard of a request is chosen by its id alone, so that an operation on a request takes exactly one
-//! lock. What a poll needs to know of every shard (when does its wheel fire next? what is ready?) is
-//! published in atomics whenever the lock is released, so that a poll with nothing due takes no lock.
+//! What lies behind a shard's lock: a wheel, an id index, a location book, a ready heap and an idempotency
+//! memory, and the moves of a request between them.
 //!
 //! Nothing that runs under the lock is user code, and nothing that a user gave is dropped under it:
 //! entries that end are moved into a [`Trash`] that the caller drops once the lock is released.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
-
-use crossbeam_utils::CachePadded;
-use hashbrown::HashTable;
 
 use super::book::Book;
 use super::entry::{Entry, Phase, Verdict, reason};
 use super::gaps::Gaps;
+use super::index::Index;
 use super::memory::{Ended, Memory};
+use super::rules::{Rules, spread_of};
 use super::slab::Slab;
 use crate::ids::{Priority, RequestId, Timestamp};
 use crate::lifecycle::Outcome;
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::sync::{Arc, Ordering};
 use crate::wheel::Wheel;
-
-/// Published where nothing is pending. A real event at `u64::MAX` is published the same; who sees it at
-/// the end of time looks under the lock.
-const NOTHING: u64 = u64::MAX;
 
 /// The ready heap is rebuilt when it is longer than this and more than half stale.
 const READY_COMPACT_MIN: usize = 64;
@@ -45,34 +35,11 @@ pub(super) struct ReadyKey {
     pub(super) index: u32,
 }
 
-/// What all shards share.
-pub(super) struct Rules {
-    pub(super) hash_key: [u64; 2],
-    pub(super) grace: Duration,
-    /// Pending requests of the whole engine.
-    pub(super) pending: AtomicUsize,
-    /// Those of them that are released and whose attempt has not ended.
-    pub(super) in_flight: AtomicUsize,
-}
-
-impl Rules {
-    /// The keyed, stable hash that chooses a request's shard and its place in the index. SipHash-1-3, so
-    /// that nobody who chooses ids can crowd one shard.
-    pub(super) fn hash(&self, id: RequestId) -> u64 {
-        use std::hash::Hasher;
-        let [key0, key1] = self.hash_key;
-        let mut hasher = siphasher::sip::SipHasher13::new_with_keys(key0, key1);
-        hasher.write_u8(u8::from(id.is_uuid()));
-        hasher.write(&id.value().to_le_bytes());
-        hasher.finish()
-    }
-}
-
 /// What lies behind a shard's lock.
 pub(super) struct Shard {
-    wheel: Wheel<u32>,
+    pub(super) wheel: Wheel<u32>,
     pub(super) entries: Slab<Entry>,
-    index: HashTable<IndexSlot>,
+    index: Index,
     pub(super) book: Book,
     ready: BinaryHeap<Reverse<ReadyKey>>,
     ready_live: usize,
@@ -81,32 +48,12 @@ pub(super) struct Shard {
     fired: Vec<u32>,
 }
 
-/// An entry's number beside 32 bits of its id's hash: a probe rarely touches a wrong entry, and growth
-/// touches none.
-#[derive(Clone, Copy)]
-struct IndexSlot {
-    tag: u32,
-    entry: u32,
-}
-
-/// The table's hash, made from the tag alone. The multiplier (2^64 divided by the golden ratio, Knuth
-/// 6.4) carries the tag into the top bits, which the table takes its control bytes from.
-fn spread(tag: u32) -> u64 {
-    u64::from(tag)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        .rotate_right(25)
-}
-
-fn tag_of(hash: u64) -> u32 {
-    (hash & u64::from(u32::MAX)) as u32
-}
-
 impl Shard {
-    fn new(rules: Arc<Rules>, remember: Duration, remembered_max: usize) -> Self {
+    pub(super) fn new(rules: Arc<Rules>, remember: Duration, remembered_max: usize) -> Self {
         Self {
             wheel: Wheel::new(),
             entries: Slab::new(),
-            index: HashTable::new(),
+            index: Index::default(),
             book: Book::new(),
             ready: BinaryHeap::new(),
             ready_live: 0,
@@ -119,15 +66,9 @@ impl Shard {
     // ---- finding ----
 
     pub(super) fn find(&self, id: RequestId, hash: u64) -> Option<u32> {
-        let tag = tag_of(hash);
-        let found = self.index.find(spread(tag), |slot| {
-            slot.tag == tag
-                && self
-                    .entries
-                    .get(slot.entry)
-                    .is_some_and(|entry| entry.id == id)
-        })?;
-        Some(found.entry)
+        self.index.find(hash, |index| {
+            self.entries.get(index).is_some_and(|entry| entry.id == id)
+        })
     }
 
     /// The entry, which the caller has just found under this lock.
@@ -150,17 +91,13 @@ impl Shard {
 
     // ---- arriving and leaving ----
 
-    /// Takes in an entry whose location's page is open, or hands it back where no more fit.
-    pub(super) fn insert(&mut self, entry: Entry, hash: u64) -> Result<u32, Entry> {
-        let index = self.entries.insert(entry)?;
-        let tag = tag_of(hash);
-        self.index
-            .insert_unique(spread(tag), IndexSlot { tag, entry: index }, |slot| {
-                spread(slot.tag)
-            });
+    /// Takes in an entry whose location's page is open, and for which there is room below `max_pending`,
+    /// which lies below 2^31.
+    pub(super) fn insert(&mut self, entry: Entry, hash: u64) {
+        let index = self.entries.insert(entry);
+        self.index.insert(hash, index);
         self.book.enter(&mut self.entries, index);
         self.wait(index);
-        Ok(index)
     }
 
     /// Ends a request: out of wheel, index and book, into the memory; what the user gave goes to the
@@ -180,14 +117,8 @@ impl Shard {
             .expect("an index found under the lock is in use");
         let rules = Arc::clone(&self.rules);
         let hash = |id| rules.hash(id);
-        let tag = tag_of(hash(entry.id));
-        match self
-            .index
-            .find_entry(spread(tag), |slot| slot.entry == index)
-        {
-            Ok(slot) => drop(slot.remove()),
-            Err(_) => unreachable!("a pending request stands in the index"),
-        }
+        let indexed = self.index.remove(hash(entry.id), index);
+        debug_assert!(indexed, "a pending request stands in the index");
         self.book.leave(entry.location, entry.phase());
         self.book.complete(entry.location, outcome, why.as_ref());
         let record = Ended {
@@ -203,7 +134,6 @@ impl Shard {
             ended: now,
         };
         self.memory.remember(record, hash);
-        self.memory.forget(now, hash);
         if !entry.phase().is_before_release() {
             self.rules.in_flight.fetch_sub(1, Ordering::AcqRel);
         }
@@ -422,8 +352,7 @@ impl Shard {
             self.expire(index, now, trash);
             return;
         }
-        // Different for each attempt of each request, and the same whenever the run is repeated.
-        let random = entry.fingerprint as u64 ^ spread(entry.attempts);
+        let random = spread_of(entry.id, entry.attempts);
         match entry.backoff(random) {
             Some(delay) => {
                 // Never early: the clock may have stepped back since the attempt was released.
@@ -498,103 +427,4 @@ fn is_live(entries: &Slab<Entry>, key: &ReadyKey) -> bool {
     entries.get(key.index).is_some_and(|entry| {
         entry.phase() == Phase::Ready && entry.intake == key.intake && entry.tick == key.tick
     })
-}
-
-/// A shard and its lock.
-pub(super) struct ShardCell {
-    shard: CachePadded<Mutex<Shard>>,
-    /// A lower bound of the wheel's next event.
-    wheel_next: AtomicU64,
-    /// The tick of the ready heap's head.
-    ready_next: AtomicU64,
-    /// When the memory has something to forget.
-    memory_next: AtomicU64,
-}
-
-impl ShardCell {
-    pub(super) fn new(rules: Arc<Rules>, remember: Duration, remembered_max: usize) -> Self {
-        Self {
-            shard: CachePadded::new(Mutex::new(Shard::new(rules, remember, remembered_max))),
-            wheel_next: AtomicU64::new(NOTHING),
-            ready_next: AtomicU64::new(NOTHING),
-            memory_next: AtomicU64::new(NOTHING),
-        }
-    }
-
-    pub(super) fn lock(&self) -> ShardGuard<'_> {
-        ShardGuard {
-            cell: self,
-            shard: self.shard.lock(),
-        }
-    }
-
-    pub(super) fn wheel_may_fire(&self, now: Timestamp) -> bool {
-        self.wheel_next.load(Ordering::SeqCst) <= now.as_millis()
-    }
-
-    pub(super) fn memory_may_forget(&self, now: Timestamp) -> bool {
-        self.memory_next.load(Ordering::Acquire) <= now.as_millis()
-    }
-
-    /// When this shard next has something to do, or earlier.
-    pub(super) fn next_event(&self) -> Option<Timestamp> {
-        let next = self
-            .wheel_next
-            .load(Ordering::SeqCst)
-            .min(self.ready_next.load(Ordering::SeqCst));
-        if next != NOTHING {
-            return Some(Timestamp::from_millis(next));
-        }
-        let shard = self.shard.lock();
-        let timer = shard.wheel.next_due().map(Timestamp::from_millis);
-        let ready = shard.head().map(|key| key.tick);
-        timer.into_iter().chain(ready).min()
-    }
-
-    fn publish(&self, shard: &Shard) {
-        let wheel = shard.wheel.next_due().unwrap_or(NOTHING);
-        let ready = shard.head().map_or(NOTHING, |key| key.tick.as_millis());
-        let memory = shard
-            .memory
-            .next_forgotten()
-            .map_or(NOTHING, Timestamp::as_millis);
-        // `SeqCst`: an intake stores this and then reads the driver's wake-up time, while the driver
-        // stores its wake-up time and then reads this; at least one of them sees the other.
-        store_if_changed(&self.wheel_next, wheel, Ordering::SeqCst);
-        store_if_changed(&self.ready_next, ready, Ordering::SeqCst);
-        store_if_changed(&self.memory_next, memory, Ordering::Release);
-    }
-}
-
-/// A store that leaves the cache line shared where nothing changed, which is nearly always.
-fn store_if_changed(cell: &AtomicU64, value: u64, ordering: Ordering) {
-    if cell.load(Ordering::Relaxed) != value {
-        cell.store(value, ordering);
-    }
-}
-
-/// A locked shard, which publishes its next events when it is unlocked.
-pub(super) struct ShardGuard<'a> {
-    cell: &'a ShardCell,
-    shard: MutexGuard<'a, Shard>,
-}
-
-impl Deref for ShardGuard<'_> {
-    type Target = Shard;
-
-    fn deref(&self) -> &Shard {
-        &self.shard
-    }
-}
-
-impl DerefMut for ShardGuard<'_> {
-    fn deref_mut(&mut self) -> &mut Shard {
-        &mut self.shard
-    }
-}
-
-impl Drop for ShardGuard<'_> {
-    fn drop(&mut self) {
-        self.cell.publish(&self.shard);
-    }
 }

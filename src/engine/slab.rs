@@ -33,17 +33,17 @@ impl<T> Slab<T> {
         self.used
     }
 
-    /// Stores a value and returns its index, or hands it back where 2^32 - 1 are stored. O(1).
-    pub(super) fn insert(&mut self, value: T) -> Result<u32, T> {
+    /// Stores a value and returns its index. O(1). The caller keeps the number of values below 2^32.
+    pub(super) fn insert(&mut self, value: T) -> u32 {
         let index = match self.free.pop() {
             Some(index) => index,
-            None if self.used == u32::MAX => return Err(value),
             None => {
                 if self.used as usize == self.segments.len() * SEGMENT {
                     self.segments.push((0..SEGMENT).map(|_| None).collect());
                 }
-                self.used += 1;
-                self.used - 1
+                let index = self.used;
+                self.used = index.checked_add(1).expect("fewer than 2^32 values");
+                index
             }
         };
         let slot = self
@@ -52,7 +52,7 @@ impl<T> Slab<T> {
         debug_assert!(slot.is_none(), "index {index} was free");
         *slot = Some(value);
         self.len += 1;
-        Ok(index)
+        index
     }
 
     pub(super) fn remove(&mut self, index: u32) -> Option<T> {
@@ -83,12 +83,12 @@ mod tests {
     #[test]
     fn indexes_are_reused_and_places_are_kept() {
         let mut slab = Slab::new();
-        let indexes: Vec<u32> = (0..3_000).map(|n| slab.insert(n).unwrap()).collect();
+        let indexes: Vec<u32> = (0..3_000).map(|n| slab.insert(n)).collect();
         assert_eq!(slab.len(), 3_000);
         assert_eq!(slab.remove(indexes[1_500]), Some(1_500));
         assert_eq!(slab.remove(indexes[1_500]), None);
         assert_eq!(slab.get(indexes[1_500]), None);
-        assert_eq!(slab.insert(7), Ok(indexes[1_500]));
+        assert_eq!(slab.insert(7), indexes[1_500]);
         assert_eq!(slab.get(indexes[2_999]), Some(&2_999));
         assert_eq!(slab.get_mut(9_999_999), None);
         assert_eq!(slab.end(), 3_000);

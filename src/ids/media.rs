@@ -8,7 +8,7 @@ use super::excerpt;
 /// A kind of interaction: of the request, or of the response to it. Default voice.
 ///
 /// Text and serde form are the lower-case names: `voice`, `voip`, `email`, `sms`, `mms`, `video_mail`,
-/// `video_call`, `web`, `chat`.
+/// `video_call`, `web`, `chat`. The order of declaration is part of stored fingerprints: new media go to the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Media {

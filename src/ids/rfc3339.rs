@@ -32,6 +32,18 @@ impl WallClock {
         }
     }
 
+    /// With a fraction that rounded up to a whole second carried over; `None` past year 9999.
+    pub(crate) fn carried(self) -> Option<Self> {
+        if self.fraction_millis < 1000 {
+            return Some(self);
+        }
+        let civil = self.civil.checked_add(SignedDuration::from_secs(1)).ok()?;
+        Some(Self {
+            civil,
+            fraction_millis: 0,
+        })
+    }
+
     /// Milliseconds since the Unix epoch where this wall clock runs `offset_seconds` ahead of UTC; `None`
     /// before the epoch, even where rounding would reach it.
     pub(crate) fn at_offset(&self, offset_seconds: i32) -> Option<u64> {

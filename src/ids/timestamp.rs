@@ -54,10 +54,11 @@ impl Timestamp {
     #[must_use]
     #[inline]
     pub const fn checked_add(self, duration: Duration) -> Option<Self> {
-        if duration.as_millis() > u64::MAX as u128 {
+        let millis = whole_millis(duration);
+        if millis > u64::MAX as u128 {
             return None;
         }
-        match self.0.checked_add(millis_ceil(duration)) {
+        match self.0.checked_add(millis as u64) {
             Some(millis) => Some(Self(millis)),
             None => None,
         }
@@ -80,17 +81,17 @@ impl Timestamp {
 
 /// Whole milliseconds of a duration, a fraction rounded up, at most `u64::MAX`.
 pub(crate) const fn millis_ceil(duration: Duration) -> u64 {
-    let whole = duration.as_millis();
-    let millis = if duration.subsec_nanos() % 1_000_000 == 0 {
-        whole
-    } else {
-        whole + 1
-    };
+    let millis = whole_millis(duration);
     if millis > u64::MAX as u128 {
         u64::MAX
     } else {
         millis as u64
     }
+}
+
+const fn whole_millis(duration: Duration) -> u128 {
+    let fraction = !duration.subsec_nanos().is_multiple_of(1_000_000);
+    duration.as_millis() + fraction as u128
 }
 
 impl fmt::Display for Timestamp {
@@ -312,6 +313,8 @@ mod tests {
         );
         assert_eq!(Timestamp::MAX.checked_add(Duration::from_nanos(1)), None);
         assert_eq!(Timestamp::EPOCH.checked_add(Duration::MAX), None);
+        let just_past = Duration::from_millis(u64::MAX) + Duration::from_nanos(1);
+        assert_eq!(Timestamp::EPOCH.checked_add(just_past), None);
         assert_eq!(
             Timestamp::EPOCH.checked_add(Duration::from_millis(u64::MAX)),
             Some(Timestamp::MAX)

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use hdrhistogram::Histogram;
+use hdrhistogram::{Counter, Histogram};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::LocationId;
@@ -31,8 +31,8 @@ pub struct Lateness {
 
 /// Lateness by location and over all.
 pub(crate) struct LatenessBook {
-    all: Recorder,
-    by_location: HashMap<LocationId, Recorder>,
+    all: Recorder<u64>,
+    by_location: HashMap<LocationId, Recorder<u32>>,
 }
 
 impl Default for LatenessBook {
@@ -66,13 +66,14 @@ impl LatenessBook {
     }
 }
 
-struct Recorder {
-    histogram: Histogram<u64>,
+/// A location's counters are narrow, because there may be many locations; a full one stays full.
+struct Recorder<C: Counter> {
+    histogram: Histogram<C>,
     /// The histogram rounds; the maximum is kept as it was.
     max_ms: u64,
 }
 
-impl Recorder {
+impl<C: Counter> Recorder<C> {
     fn new() -> Self {
         // Two digits: 256 counters for the first 255 ms, then 128 for each doubling.
         let histogram = Histogram::new(2).expect("two significant digits are within 0 to 5");
@@ -84,7 +85,10 @@ impl Recorder {
 
     fn record(&mut self, late_ms: u64) {
         self.max_ms = self.max_ms.max(late_ms);
-        self.histogram.saturating_record(late_ms);
+        // The histogram grows to hold whatever is recorded; 2^63 ms is as late as it can tell.
+        if self.histogram.record(late_ms).is_err() {
+            self.histogram.saturating_record(late_ms);
+        }
     }
 
     fn summary(&self) -> Lateness {

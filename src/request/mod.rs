@@ -1,6 +1,7 @@
 //! [`InteractionRequest`]: a unit of inbound work, with or without a schedule.
 
 mod fingerprint;
+mod json;
 
 use std::fmt;
 
@@ -8,10 +9,25 @@ use crate::ids::{LocationId, Media, Priority, RequestId};
 use crate::schedule::ScheduleData;
 use crate::sync::Arc;
 
+pub(crate) use json::RequestWire;
+
 /// A customer's request for interaction: what it is, where it belongs, and, where it is deferrable, when it
 /// is to be processed.
 ///
 /// `Debug` shows neither the customer nor the payload.
+///
+/// # JSON
+/// ```
+/// # let json = r#"
+/// {"id": "12", "location": 0, "media": "voice", "priority": 2, "customer": "9664491", "payload": "free text",
+///  "schedule": {"times": [{"at": "2026-01-05T09:00:00+02:00"}]}}
+/// # "#;
+/// # let request: duewheel::InteractionRequest = serde_json::from_str(json).unwrap();
+/// # assert!(request.schedule.is_some());
+/// ```
+/// Required are `id` and `location` (the number; at an access point the name). The payload is a string where
+/// it is UTF-8, else a list of bytes; both are read. See [`RequestId`] and [`ScheduleData`] for theirs.
+/// Unknown fields, fields twice and `null` are errors. The form needs a self-describing format.
 #[derive(Clone, PartialEq)]
 pub struct InteractionRequest {
     /// The caller's own name for the request.

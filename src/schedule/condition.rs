@@ -18,7 +18,8 @@ pub struct Consultation {
     pub queue_length: u32,
     /// Whether the location is open.
     pub open: bool,
-    /// For how many releases of the location this answer holds; `None`: for the one asked about alone.
+    /// For how many releases that rest on it this answer holds, through their condition or their threshold
+    /// wait time, after which the router is asked again; 0 counts as 1. `None`: for the rest of the poll.
     pub good_for: Option<u32>,
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
+use serde::de::{self, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::millis_ceil;
 
@@ -12,7 +14,7 @@ use crate::ids::millis_ceil;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DurationText(pub(crate) Duration);
 
-pub(crate) const EXPECTED: &str = "a duration of zero or more without years and months, such as 60s, 1h30m or PT15M (a day is 24h)";
+const EXPECTED: &str = "a duration of zero or more without years and months, such as 60s, 1h30m or PT15M (a day is 24h)";
 
 impl DurationText {
     /// Reads a text; `None` where it is no duration, is negative, or has years or months. Fractions of a
@@ -39,6 +41,33 @@ impl fmt::Display for DurationText {
         let millis = millis_ceil(self.0);
         let duration = Duration::from_millis(millis);
         f.write_str(&PRINTER.unsigned_duration_to_string(&duration))
+    }
+}
+
+impl Serialize for DurationText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DurationText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = DurationText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(EXPECTED)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<DurationText, E> {
+                DurationText::read(text)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 

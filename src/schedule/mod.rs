@@ -7,6 +7,7 @@ mod builder;
 mod condition;
 mod duration_text;
 mod error;
+mod json;
 mod point_in_time;
 mod retry;
 mod rules;
@@ -19,6 +20,7 @@ use crate::ids::{Media, Timestamp};
 pub use builder::ScheduleDataBuilder;
 pub use condition::{Consultation, ProcessingCondition};
 pub use error::ScheduleDataError;
+pub(crate) use json::ScheduleWire;
 pub(crate) use point_in_time::Written;
 pub use point_in_time::{PointInTime, PointInTimeError};
 pub use retry::RetryPolicy;
@@ -82,9 +84,13 @@ impl ProcessingTime {
 ///  "threshold_wait": "120s", "recheck": "30s", "exhausted": "release", "missed": "release",
 ///  "retry": {"attempts": 5, "initial": "30s", "max": "15m", "jitter": 0.2}}
 /// # "#;
+/// # let schedule: duewheel::ScheduleData = serde_json::from_str(json).unwrap();
+/// # assert_eq!(schedule.times().len(), 2);
 /// ```
 /// Only `times` is required. Defaults: recheck 30 s, exhausted release, missed release, retry 3 attempts,
 /// 30 s doubling to 15 min, jitter 0; no not-before, not-after, window or threshold.
+/// Durations are strings in jiff's friendly or ISO 8601 form, a day being 24 h. Unknown fields, fields twice and
+/// `null` are errors. What is written has its defaults written out. The form needs a self-describing format.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleData {
     times: Times,
@@ -114,7 +120,6 @@ impl ScheduleData {
     }
 
     /// A builder without any time.
-    #[must_use]
     pub fn builder() -> ScheduleDataBuilder {
         ScheduleDataBuilder::default()
     }
@@ -249,8 +254,25 @@ impl ScheduleData {
         self.rules().not_after.as_ref()
     }
 
+    /// Whether all but the times is default.
+    pub(crate) fn has_default_rules(&self) -> bool {
+        self.rules.is_none()
+    }
+
     #[inline]
     fn rules(&self) -> &Rules {
         self.rules.as_deref().unwrap_or(&DEFAULT_RULES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Millions of these are pending: see the type's doc.
+    #[test]
+    fn sizes_are_as_documented() {
+        assert_eq!(size_of::<PointInTime>(), 16);
+        assert_eq!(size_of::<ScheduleData>(), 48);
     }
 }

@@ -15,11 +15,18 @@ use crate::ids::{Timestamp, excerpt, rfc3339};
 ///
 /// # JSON
 /// Either an RFC 3339 string with offset, `"2026-01-05T09:00:00+02:00"`, or a local date-time and an IANA
-/// zone, `{"local": "2026-01-05T10:00:00", "zone": "Asia/Jerusalem"}`. Fractions of a millisecond round up. `+00:00` and `-00:00`
-/// count as `Z`. The zone comes from the compiled-in database and is found in any case. A local time inside a
-/// DST gap moves forward by the gap's length; of an overlap the first is meant. A time past year 9999 has no
-/// such text and is written, and read, as its number of milliseconds since the epoch; a smaller number is an
-/// error, since it may as well be seconds. The serde form needs a self-describing format.
+/// zone, `{"local": "2026-01-05T10:00:00", "zone": "Asia/Jerusalem"}`.
+///
+/// - Fractions of a millisecond round up, ends of spans too: an end is exclusive, so the last whole
+///   millisecond before it stays inside, and the span that begins there begins on the next.
+/// - The shape is RFC 3339's and nothing else: a `T` between date and time, seconds, a full offset, no `[Zone]` annotation. `t` and `z` may be
+///   lower case. `+00:00` and `-00:00` count as `Z`. A leap second (`:60`) is read as second 59, as jiff does.
+/// - The zone comes from the compiled-in database and is found in any case. A local time inside a DST gap
+///   moves forward by the gap's length; of an overlap the first is meant.
+/// - A time before 1970 is an error. One past year 9999 has no such text and is written, and read, as its
+///   number of milliseconds since the epoch; a smaller number is an error, since it may as well be seconds.
+///
+/// The serde form needs a self-describing format.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PointInTime {
     timestamp: Timestamp,
@@ -137,7 +144,9 @@ impl PointInTime {
 
     /// `None` where the result lies before 1970 or rounds up past year 9999.
     pub(super) fn in_zone(local: LocalText, zone: ZoneText) -> Option<Self> {
-        let LocalText { wall } = local;
+        // Rounded before the zone is applied: at the end of an overlap, what rounds up to the next
+        // second is a clock that the zone shows only once.
+        let wall = local.wall.carried()?;
         let offset = match zone.0.rules()?.to_ambiguous_timestamp(wall.civil).offset() {
             AmbiguousOffset::Unambiguous { offset } => offset,
             // The offset before a gap moves the time forward by the gap; before an overlap it is the first.

@@ -1,11 +1,13 @@
 //! Records and the chunks they are kept in.
 //!
-//! A [`Record`] stands for one arming of one timer. Slots hold records, not timers: moving a record from slot to slot streams
-//! through two chunks and leaves the timer's entry alone, where a linked list of timers would wait for one cache miss after another.
+//! A [`Record`] stands for one arming of one timer. Slots hold records, not timers: moving a record
+//! from slot to slot streams through two chunks and leaves the timer's entry alone, where a linked
+//! list of timers would wait for one cache miss after another.
 //!
-//! Chunks are of one size, come out of one arena that never moves them, and go back to its free list, the latest first: a chunk that
-//! was just read out is in the cache, and is the next to be written. That makes "read a list out of its chunks and append what is
-//! kept to another" as good as in place, whichever list is meant.
+//! Chunks are of one size, come out of one arena that never moves them, and go back to its free
+//! list, the latest first: a chunk that was just read out is in the cache, and is the next to be
+//! written. That makes "read a list out of its chunks and append what is kept to another" as good
+//! as in place, whichever list is meant.
 
 /// One arming of one timer. 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +27,8 @@ impl Record {
     };
 }
 
-/// Records a chunk: with the link and the length, 512 bytes. Longer chunks would waste more in the many slots that hold few records,
-/// shorter ones would break up the streams.
+/// Records a chunk: with the link and the length, 512 bytes. Longer chunks would waste more in the
+/// many slots that hold few records, shorter ones would break up the streams.
 pub(super) const CHUNK: usize = 31;
 
 /// Chunks a segment: 64 KiB, so growth is one modest allocation and never a copy.
@@ -36,7 +38,8 @@ const SEGMENT_BITS: u32 = SEGMENT.trailing_zeros();
 /// No chunk: the end of a list.
 const NONE: u32 = u32::MAX;
 
-/// A run of records and the link to the next. Aligned to cache lines, so that a full one is eight of them.
+/// A run of records and the link to the next. Aligned to cache lines, so that a full one is eight
+/// of them.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Chunk {
@@ -45,7 +48,8 @@ struct Chunk {
     len: u32,
 }
 
-/// A list of records in order of intake. Any chunk of it may be partly filled, so that two lists join in one step.
+/// A list of records in order of intake. Any chunk of it may be partly filled, so that two lists
+/// join in one step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     head: u32,
@@ -83,8 +87,8 @@ impl Taken {
         &self.records[..self.len]
     }
 
-    /// Drops the records that fail the test. Free of branches: the test is a load that often misses, and a branch on it would hold
-    /// up the loads behind it.
+    /// Drops the records that fail the test. Free of branches: the test is a load that often
+    /// misses, and a branch on it would hold up the loads behind it.
     #[inline]
     pub(super) fn retain(&mut self, mut keep: impl FnMut(Record) -> bool) {
         let mut kept = 0;
@@ -127,7 +131,8 @@ impl Chunks {
         chunks
     }
 
-    /// Appends a record; true where that took a new chunk, the occasion for work that is due once in a while.
+    /// Appends a record; true where that took a new chunk, the occasion for work that is due once
+    /// in a while.
     #[inline]
     pub(super) fn append(&mut self, list: &mut List, record: Record) -> bool {
         let mut grown = false;

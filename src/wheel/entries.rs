@@ -1,27 +1,29 @@
 //! The slab of entries: who is scheduled, until when, with which value.
 //!
-//! Entries live in segments of fixed size that are filled from the front and never move, so growth costs one allocation of a
-//! segment and no copy. An entry carries two numbers that only rise:
+//! Entries live in segments of fixed size that are filled from the front and never move, so growth
+//! costs one allocation of a segment and no copy. An entry carries two numbers that only rise:
 //!
-//! - its **generation** goes into the [`Handle`] and rises when the entry is given up (fired or cancelled), which makes every older
-//!   handle inert;
-//! - its **arming number** goes into the record that waits in the wheel and rises whenever that record loses its meaning (fired,
-//!   cancelled, rescheduled). A record is live if and only if its number equals the entry's.
+//! - its **generation** goes into the [`Handle`] and rises when the entry is given up (fired or
+//!   cancelled), which makes every older handle inert;
+//! - its **arming number** goes into the record that waits in the wheel and rises whenever that
+//!   record loses its meaning (fired, cancelled, rescheduled). A record is live if and only if its
+//!   number equals the entry's.
 //!
-//! Two numbers, because a reschedule keeps the handle but not the record. Neither wraps: an entry that comes to the last value of
-//! one is retired, that is, never used again. 32 bits of either last for four thousand million lives of one entry.
+//! Two numbers, because a reschedule keeps the handle but not the record. Neither wraps: an entry
+//! that comes to the last value of one is retired, that is, never used again. 32 bits of either
+//! last for four thousand million lives of one entry.
 //!
-//! **Reuse goes in address order within the emptiest segment.** Entries are small, so a fresh timer after a fresh timer shares its
-//! cache line and page; taking the entry that was freed last instead scatters young timers over all of memory (measured: 110 ns a
-//! schedule against 30). Vacant entries are bits, 64 to a word; a whole word is taken out at a time and used up bit by bit.
-
-use std::fmt;
-use std::num::NonZeroU32;
+//! **Reuse goes in address order within the emptiest segment.** Entries are small, so a fresh timer
+//! after a fresh timer shares its cache line and page; taking the entry that was freed last instead
+//! scatters young timers over all of memory (measured: 110 ns a schedule against 30). Vacant
+//! entries are bits, 64 to a word; a whole word is taken out at a time and used up bit by bit.
 
 use super::chunks::Record;
+use super::handle::Handle;
 
-/// Entries a segment. Large enough that choosing the emptiest of all segments, a scan over one small count a segment, is nothing
-/// beside the entries the choice yields; small enough that a wheel of few timers stays small (pages not yet used cost nothing).
+/// Entries a segment. Large enough that choosing the emptiest of all segments, a scan over one
+/// small count a segment, is nothing beside the entries the choice yields; small enough that a
+/// wheel of few timers stays small (pages not yet used cost nothing).
 const SEGMENT: usize = 4096;
 const SEGMENT_BITS: u32 = SEGMENT.trailing_zeros();
 const WORDS: usize = SEGMENT / 64;
@@ -30,37 +32,12 @@ const WORDS: usize = SEGMENT / 64;
 /// grow: searching it would cost more than it yields, and scatter what is scheduled.
 const WORTHWHILE: usize = 8;
 
-/// Most entries a wheel can hold. Half of what an index could name, so that the records, at most about twice the timers, can be
-/// counted in 32 bits.
+/// Most entries a wheel can hold. Half of what an index could name, so that the records, at most
+/// about twice the timers, can be counted in 32 bits.
 const LIMIT: usize = 1 << 31;
 
 /// The value no life and no record ever carries: an entry whose number comes to it is retired.
 const EXHAUSTED: u32 = u32::MAX;
-
-/// Names one scheduled timer of one [`Wheel`](super::Wheel); 8 bytes, and so is an `Option<Handle>`.
-///
-/// A handle stays valid until its timer fires, is cancelled, or leaves by `clear` or `drain`; from then on it is inert: every call
-/// with it finds nothing, for good, because the generation in it is never used again. A handle given to another wheel than its own
-/// names an unrelated timer or none. The order of handles means nothing; it is there for use in ordered collections.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[must_use = "a timer can be cancelled or rescheduled only by its handle"]
-pub struct Handle {
-    index: u32,
-    generation: NonZeroU32,
-}
-
-impl Handle {
-    /// The entry's number.
-    pub(super) const fn index(self) -> u32 {
-        self.index
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}v{}", self.index, self.generation)
-    }
-}
 
 /// One timer: everything a cancel needs, side by side.
 struct Entry<T> {
@@ -72,7 +49,8 @@ struct Entry<T> {
 }
 
 struct Segment<T> {
-    /// Filled from the front as the need arises, up to `SEGMENT`; its memory is set aside at once and never moves.
+    /// Filled from the front as the need arises, up to `SEGMENT`; its memory is set aside at once
+    /// and never moves.
     entries: Vec<Entry<T>>,
     /// One bit an entry, set while it is vacant and not in `Entries::open`.
     vacant: Box<[u64; WORDS]>,
@@ -81,7 +59,8 @@ struct Segment<T> {
 /// The slab.
 pub(super) struct Entries<T> {
     segments: Vec<Segment<T>>,
-    /// Bits set in each segment's `vacant`; apart from the segments so that the search for the emptiest streams over it.
+    /// Bits set in each segment's `vacant`; apart from the segments so that the search for the
+    /// emptiest streams over it.
     vacancies: Vec<u16>,
     /// The word of vacancies that is being used up, and the index of its first entry.
     open: u64,
@@ -89,6 +68,9 @@ pub(super) struct Entries<T> {
     /// The segment the open word came from and the first word of it not yet looked at.
     current: usize,
     next_word: usize,
+    /// How many words of new entries to open until the segments are searched again: after a search
+    /// in vain, as many as make its cost small beside theirs.
+    patience: usize,
     /// Entries in use.
     live: usize,
     /// Entries that will never be used again.
@@ -104,6 +86,7 @@ impl<T> Entries<T> {
             open_base: 0,
             current: 0,
             next_word: WORDS,
+            patience: 0,
             live: 0,
             retired: 0,
         }
@@ -149,7 +132,7 @@ impl<T> Entries<T> {
             entry: index,
             arming: entry.arming,
         };
-        (handle_of(index, entry.generation), record)
+        (Handle::new(index, entry.generation), record)
     }
 
     /// Takes the timer out: its due time and value.
@@ -158,7 +141,7 @@ impl<T> Entries<T> {
         let entry = self.named_mut(handle)?;
         let value = entry.value.take()?;
         let due = entry.due;
-        self.vacate(handle.index);
+        self.vacate(handle.index());
         Some((due, value))
     }
 
@@ -169,15 +152,17 @@ impl<T> Entries<T> {
         if entry.arming != record.arming {
             return None;
         }
-        let handle = handle_of(record.entry, entry.generation);
+        let handle = Handle::new(record.entry, entry.generation);
         let value = entry.value.take()?;
         self.vacate(record.entry);
         Some((handle, value))
     }
 
-    /// Gives the timer a new due time and arming number; returns the old due time and the new record.
+    /// Gives the timer a new due time and arming number; returns the old due time and the new
+    /// record.
     ///
-    /// `None` where the handle is inert. Call [`arming_is_exhausted`](Self::arming_is_exhausted) first.
+    /// `None` where the handle is inert. Call [`arming_is_exhausted`](Self::arming_is_exhausted)
+    /// first.
     #[inline]
     pub(super) fn rearm(&mut self, handle: Handle, due: u64) -> Option<(u64, Record)> {
         let entry = self.named_mut(handle)?;
@@ -191,7 +176,7 @@ impl<T> Entries<T> {
             old,
             Record {
                 due,
-                entry: handle.index,
+                entry: handle.index(),
                 arming: entry.arming,
             },
         ))
@@ -201,11 +186,12 @@ impl<T> Entries<T> {
     #[inline]
     pub(super) fn arming_is_exhausted(&self, handle: Handle) -> bool {
         self.named(handle)
-            .is_some_and(|entry| entry.arming + 1 >= EXHAUSTED)
+            .is_some_and(|entry| entry.arming + 1 == EXHAUSTED)
     }
 
-    /// Starts the arming numbers of one timer anew. Its record that waits now becomes stale, unless it carries the number 0; the
-    /// caller has removed every stale record of this entry, and re-arms it next.
+    /// Starts the arming numbers of one timer anew. Its record that waits now becomes stale, unless
+    /// it carries the number 0; the caller has removed every stale record of this entry, and
+    /// re-arms it next.
     pub(super) fn restart_arming(&mut self, handle: Handle) {
         if let Some(entry) = self.named_mut(handle) {
             entry.arming = 0;
@@ -233,7 +219,8 @@ impl<T> Entries<T> {
         self.entry(record.entry).arming == record.arming
     }
 
-    /// Loads the entry into the cache. The result means nothing; it keeps the load from being optimised away.
+    /// Loads the entry into the cache. The result means nothing; it keeps the load from being
+    /// optimised away.
     #[inline]
     pub(super) fn touch(&self, record: Record) -> u32 {
         self.entry(record.entry).arming
@@ -252,7 +239,7 @@ impl<T> Entries<T> {
                     .filter_map(move |(slot, entry)| {
                         let value = entry.value.as_ref()?;
                         Some((
-                            handle_of(index_of(segment, slot), entry.generation),
+                            Handle::new(index_of(segment, slot), entry.generation),
                             entry.due,
                             value,
                         ))
@@ -260,14 +247,15 @@ impl<T> Entries<T> {
             })
     }
 
-    /// Takes out the first live timer at or after entry `from`; returns it with the entry to go on from.
+    /// Takes out the first live timer at or after entry `from`; returns it with the entry to go on
+    /// from.
     pub(super) fn take_from(&mut self, from: usize) -> Option<(usize, Handle, u64, T)> {
         let (mut segment, mut slot) = (from >> SEGMENT_BITS, from & (SEGMENT - 1));
         while let Some(content) = self.segments.get_mut(segment) {
             while let Some(entry) = content.entries.get_mut(slot) {
                 if let Some(value) = entry.value.take() {
                     let index = index_of(segment, slot);
-                    let (handle, due) = (handle_of(index, entry.generation), entry.due);
+                    let (handle, due) = (Handle::new(index, entry.generation), entry.due);
                     self.vacate(index);
                     return Some((index as usize + 1, handle, due, value));
                 }
@@ -337,23 +325,28 @@ impl<T> Entries<T> {
         &mut self.segments[(index >> SEGMENT_BITS) as usize].entries[index as usize & (SEGMENT - 1)]
     }
 
-    /// The entry of a handle that is not inert. A vacant entry's generation is in no handle yet, a retired one's never will be.
+    /// The entry of a handle that is not inert. A vacant entry's generation is in no handle yet, a
+    /// retired one's never will be.
     #[inline]
     fn named(&self, handle: Handle) -> Option<&Entry<T>> {
-        let segment = self.segments.get((handle.index >> SEGMENT_BITS) as usize)?;
-        let entry = segment.entries.get(handle.index as usize & (SEGMENT - 1))?;
-        (entry.generation == handle.generation.get()).then_some(entry)
+        let segment = self
+            .segments
+            .get((handle.index() >> SEGMENT_BITS) as usize)?;
+        let entry = segment
+            .entries
+            .get(handle.index() as usize & (SEGMENT - 1))?;
+        (entry.generation == handle.generation()).then_some(entry)
     }
 
     #[inline]
     fn named_mut(&mut self, handle: Handle) -> Option<&mut Entry<T>> {
         let segment = self
             .segments
-            .get_mut((handle.index >> SEGMENT_BITS) as usize)?;
+            .get_mut((handle.index() >> SEGMENT_BITS) as usize)?;
         let entry = segment
             .entries
-            .get_mut(handle.index as usize & (SEGMENT - 1))?;
-        (entry.generation == handle.generation.get()).then_some(entry)
+            .get_mut(handle.index() as usize & (SEGMENT - 1))?;
+        (entry.generation == handle.generation()).then_some(entry)
     }
 
     /// Ends the life of an entry whose value was just taken.
@@ -374,23 +367,30 @@ impl<T> Entries<T> {
         self.vacancies[number] += 1;
     }
 
-    /// Opens the next word of vacancies: of the current segment, else of the emptiest, else of new entries.
+    /// Opens the next word of vacancies: of the current segment, else of the emptiest, else of new
+    /// entries.
     #[cold]
     #[inline(never)]
     fn refill(&mut self) {
         if self.open_next_word() {
             return;
         }
-        // `max_by_key` returns the last of equals; reversed, the first: low addresses fill up before high ones.
-        let emptiest = (0..self.vacancies.len())
-            .rev()
-            .max_by_key(|&segment| self.vacancies[segment]);
         let room = self.room_to_grow();
-        if let Some(segment) = emptiest {
-            let vacancies = usize::from(self.vacancies[segment]);
+        if self.patience > 0 && room {
+            self.patience -= 1;
+            return self.grow();
+        }
+        // Two passes, as a plain maximum is one the compiler vectorises. The first of equals: low
+        // addresses fill up before high ones.
+        let most = self.vacancies.iter().copied().max().unwrap_or(0);
+        if let Some(segment) = self
+            .vacancies
+            .iter()
+            .position(|&vacancies| vacancies == most)
+        {
             let entries = self.segments[segment].entries.len();
-            let worthwhile = vacancies > 0 && vacancies * WORTHWHILE >= entries;
-            if worthwhile || (vacancies > 0 && !room) {
+            let worthwhile = most > 0 && usize::from(most) * WORTHWHILE >= entries;
+            if worthwhile || (most > 0 && !room) {
                 (self.current, self.next_word) = (segment, 0);
                 let found = self.open_next_word();
                 debug_assert!(found, "a segment with vacancies has a word with one");
@@ -398,6 +398,7 @@ impl<T> Entries<T> {
             }
         }
         assert!(room, "a wheel holds at most {LIMIT} timers");
+        self.patience = self.segments.len() / WORTHWHILE;
         self.grow();
     }
 
@@ -469,35 +470,27 @@ impl<T> Entry<T> {
 }
 
 #[inline]
-fn handle_of(index: u32, generation: u32) -> Handle {
-    // Generations start at 1 and only rise; a 0 could not come from an entry.
-    Handle {
-        index,
-        generation: NonZeroU32::new(generation).unwrap_or(NonZeroU32::MIN),
-    }
-}
-
-#[inline]
 fn index_of(segment: usize, slot: usize) -> u32 {
     ((segment << SEGMENT_BITS) | slot) as u32
 }
 
 #[cfg(test)]
 impl<T> Entries<T> {
-    /// Puts the numbers of a live entry where a test wants them; returns the handle and record that carry them.
+    /// Puts the numbers of a live entry where a test wants them; returns the handle and record that
+    /// carry them.
     pub(super) fn renumber(
         &mut self,
         handle: Handle,
         generation: u32,
         arming: u32,
     ) -> (Handle, Record) {
-        let entry = self.entry_mut(handle.index);
+        let entry = self.entry_mut(handle.index());
         (entry.generation, entry.arming) = (generation, arming);
         (
-            handle_of(handle.index, generation),
+            Handle::new(handle.index(), generation),
             Record {
                 due: entry.due,
-                entry: handle.index,
+                entry: handle.index(),
                 arming,
             },
         )
@@ -505,69 +498,4 @@ impl<T> Entries<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_option_of_a_handle_takes_eight_bytes() {
-        assert_eq!(size_of::<Handle>(), 8);
-        assert_eq!(size_of::<Option<Handle>>(), 8);
-        assert_eq!(size_of::<Entry<u64>>(), 32);
-    }
-
-    #[test]
-    fn an_entry_at_the_end_of_its_generations_is_retired() {
-        let mut entries = Entries::new();
-        let (handle, _) = entries.insert(1, 'a');
-        let (last, _) = entries.renumber(handle, EXHAUSTED - 1, 0);
-        assert_eq!(entries.remove(last), Some((1, 'a')));
-        entries.check_invariants();
-        for _ in 0..200 {
-            let (handle, _) = entries.insert(2, 'b');
-            assert_ne!(handle.index, last.index);
-        }
-        assert_eq!(entries.get(last), None);
-        entries.check_invariants();
-    }
-
-    #[test]
-    fn an_entry_at_the_end_of_its_arming_numbers_is_retired() {
-        let mut entries = Entries::new();
-        let (handle, _) = entries.insert(1, 'a');
-        let (handle, record) = entries.renumber(handle, 7, EXHAUSTED - 1);
-        assert_eq!(entries.fire(record), Some((handle, 'a')));
-        assert_eq!(entries.fire(record), None);
-        assert!(!entries.is_live(record));
-        entries.check_invariants();
-    }
-
-    #[test]
-    fn vacancies_are_used_in_address_order_and_before_new_memory() {
-        let mut entries = Entries::new();
-        let mut handles: Vec<Handle> = (0..3 * SEGMENT as u64)
-            .map(|due| entries.insert(due, ()).0)
-            .collect();
-        for handle in handles.drain(..).rev() {
-            entries.remove(handle);
-        }
-        entries.check_invariants();
-        let again: Vec<u32> = (0..3 * SEGMENT as u64)
-            .map(|due| entries.insert(due, ()).0.index)
-            .collect();
-        assert!(again.is_sorted(), "reuse goes in address order");
-        assert_eq!(entries.segments.len(), 3);
-        entries.check_invariants();
-    }
-
-    #[test]
-    fn a_capacity_asked_for_is_there_from_the_start() {
-        let mut entries = Entries::with_capacity(SEGMENT + 100);
-        entries.check_invariants();
-        for due in 0..SEGMENT as u64 + 100 {
-            let _ = entries.insert(due, ());
-        }
-        assert_eq!(entries.segments.len(), 2);
-        assert_eq!(entries.segments[1].entries.len(), 100);
-        entries.check_invariants();
-    }
-}
+mod tests;

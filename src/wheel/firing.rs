@@ -21,8 +21,8 @@ impl<T> Wheel<T> {
         budget: usize,
         mut sink: impl FnMut(Fired<T>),
     ) -> Advance {
-        // Should the sink panic, the bounds are unknown, and the next call starts from here again. The bound on what is due stays
-        // true as it is: timers only leave.
+        // Should the sink panic, the bounds are unknown, and the next call starts from here again.
+        // The bound on what is due stays true as it is: timers only leave.
         self.quiet = 0;
         if now < self.cursor.saturating_sub(STEP_BACK) {
             self.levels.rebase(self.cursor, now);
@@ -63,7 +63,8 @@ impl<T> Wheel<T> {
             let first = self.levels.first(self.cursor);
             if let Some(first) = first
                 && first.base <= now
-                // On level 0 the slot is one tick and loses ties; a slot above must be opened before the cursor comes to its base.
+                // On level 0 the slot is one tick and loses ties; a slot above must be opened
+                // before the cursor comes to its base.
                 && due.is_none_or(|due| first.base < due || (first.base == due && first.level > 0))
             {
                 self.cursor = self.cursor.max(first.base);
@@ -84,7 +85,8 @@ impl<T> Wheel<T> {
                         });
                     }
                     if let Some(late) = late {
-                        // The run's head is due before the late one, which therefore is not due at 0.
+                        // The run's head is due before the late one, which therefore is not due at
+                        // 0.
                         until = until.min(late - 1);
                     }
                     Head::Run { until }

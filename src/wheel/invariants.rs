@@ -1,4 +1,5 @@
-//! What always holds, checked against the whole structure. For tests: costs time linear in everything.
+//! What always holds, checked against the whole structure. For tests: costs time linear in
+//! everything.
 
 use std::collections::HashMap;
 
@@ -8,7 +9,8 @@ use super::entries::Entries;
 use super::levels::{LEVELS, Levels, Row, SLOTS, digit, place};
 
 impl<T> Wheel<T> {
-    /// Panics unless the wheel is consistent. For tests, in release builds too; linear in all the wheel holds.
+    /// Panics unless the wheel is consistent. For tests, in release builds too; linear in all the
+    /// wheel holds.
     #[doc(hidden)]
     pub fn check_invariants(&self) {
         self.entries.check_invariants();
@@ -82,7 +84,8 @@ impl Levels {
         in_slots + self.sweep.as_ref().map_or(0, |sweep| sweep.kept().len())
     }
 
-    /// Panics unless every record is in its place, marks and counts agree, and no chunk is lost. Collects the records.
+    /// Panics unless every record is in its place, marks and counts agree, and no chunk is lost.
+    /// Collects the records.
     fn check_invariants<T>(&self, cursor: u64, entries: &Entries<T>, records: &mut Vec<Record>) {
         let mut chunks = 0;
         if let Some(sweep) = &self.sweep {

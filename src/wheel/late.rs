@@ -1,8 +1,11 @@
-//! Timers due before the cursor: overdue when they were scheduled, or scheduled while the clock stood still or had stepped back.
+//! Timers due before the cursor: overdue when they were scheduled, or scheduled while the clock
+//! stood still or had stepped back.
 //!
-//! They have no place on the levels, which begin at the cursor, and wait in a heap by (due, intake). A record that is late when it is
-//! taken in is due before everything in the run and on the levels; only after the cursor was moved back may others be due with it
-//! or before it, and then at one tick the late ones were taken in first. So at the head of the wheel late records win ties.
+//! They have no place on the levels, which begin at the cursor, and wait in a heap by (due,
+//! intake). A record that is late when it is taken in is due before everything in the run and on
+//! the levels; only after the cursor was moved back may others be due with it or before it, and
+//! then at one tick the late ones were taken in first. So at the head of the wheel late records win
+//! ties.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -11,7 +14,7 @@ use super::chunks::Record;
 use super::entries::Entries;
 
 /// Fewest stale records worth a compaction.
-const WORTHWHILE: usize = 64;
+const WORTHWHILE: usize = if cfg!(fuzzing) { 4 } else { 64 };
 
 /// A record and when it was taken in. The greatest is the first to fire.
 struct Item {
@@ -118,8 +121,9 @@ impl Late {
 
     /// Counts one record as stale.
     ///
-    /// The compaction this may lead to is the one step of the wheel that is not bounded but by what is late: the heap is rebuilt as a
-    /// whole. Late timers leave with the next advance, so they rarely are many, and rarely are cancelled.
+    /// The compaction this may lead to is the one step of the wheel that is not bounded but by what
+    /// is late: the heap is rebuilt as a whole. Late timers leave with the next advance, so they
+    /// rarely are many, and rarely are cancelled.
     pub(super) fn charge<T>(&mut self, entries: &Entries<T>) {
         self.stale += 1;
         if self.stale >= WORTHWHILE && self.stale * 2 > self.heap.len() {

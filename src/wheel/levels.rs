@@ -1,18 +1,20 @@
 //! The levels: where a record waits, and what happens when its slot's time comes.
 //!
-//! Level *l* has one slot for each value of a tick's *l*-th digit, six bits each; a record waits on the level of the **highest digit
-//! in which its due time differs from the cursor**, in the slot of its own digit there. From that follow:
+//! Level *l* has one slot for each value of a tick's *l*-th digit, six bits each; a record waits on
+//! the level of the **highest digit in which its due time differs from the cursor**, in the slot of
+//! its own digit there. From that follow:
 //!
 //! - every `u64` has a place; nothing wraps, nothing is clamped;
-//! - what waits on a lower level is due before anything on a higher one, and on one level a lower slot comes first, so the first
-//!   slot is found by two bit scans;
+//! - what waits on a lower level is due before anything on a higher one, and on one level a lower
+//!   slot comes first, so the first slot is found by two bit scans;
 //! - on a level above 0 the cursor's own slot is empty;
-//! - the place is a pure function of cursor and due time, and stays the same while the cursor moves within its own slot of every
-//!   level, so a cancel knows the slot without having been told;
+//! - the place is a pure function of cursor and due time, and stays the same while the cursor moves
+//!   within its own slot of every level, so a cancel knows the slot without having been told;
 //! - all records of one tick are always in one slot, in order of intake, since they move together.
 //!
-//! The cursor enters a slot by [`Levels::open`]: up to [`RUN`] records go straight into the sorted run, more are dealt out to the
-//! next lower level, which is empty at that time. What is done about slots before their time comes is in `upkeep`.
+//! The cursor enters a slot by [`Levels::open`]: up to [`RUN`] records go straight into the sorted
+//! run, more are dealt out to the next lower level, which is empty at that time. What is done about
+//! slots before their time comes is in `upkeep`.
 
 use super::chunks::{Chunks, List, Record};
 use super::entries::Entries;
@@ -26,12 +28,14 @@ pub(super) const SLOTS: usize = 1 << DIGIT;
 /// Levels that 64 bits take at six bits each; the last has four bits, 16 slots.
 pub(super) const LEVELS: usize = 11;
 
-/// Most records of a slot that are sorted into the run rather than dealt out to a lower level. Sorting 4096 records on 18 bits takes
-/// two passes over memory that fits into the cache, so levels fall away; longer runs stop fitting.
-pub(super) const RUN: usize = 4096;
+/// Most records of a slot that are sorted into the run rather than dealt out to a lower level.
+/// Sorting 4096 records on 18 bits takes two passes over memory that fits into the cache, so levels
+/// fall away; longer runs stop fitting.
+// Small when fuzzed: short scripts must come to what many timers do.
+pub(super) const RUN: usize = if cfg!(fuzzing) { 48 } else { 4096 };
 
 /// Most records of the first slot that [`Levels::earliest`] looks through.
-const SCAN: usize = 128;
+const SCAN: usize = if cfg!(fuzzing) { 8 } else { 128 };
 
 /// The level and slot of a due time that is not before the cursor.
 #[inline]
@@ -87,8 +91,8 @@ pub(super) struct Levels {
     pub(super) rows: Box<[Row]>,
     /// One bit a level with occupied slots.
     pub(super) occupied: u16,
-    /// By level: which slot, if any, is being dealt out ahead of its time, and the row its records are dealt to, which becomes the
-    /// next lower level's when the slot is opened.
+    /// By level: which slot, if any, is being dealt out ahead of its time, and the row its records
+    /// are dealt to, which becomes the next lower level's when the slot is opened.
     pub(super) split: [Option<u8>; LEVELS],
     pub(super) ahead: [Option<Box<Row>>; LEVELS],
     /// The one large slot that is being compacted step by step.
@@ -120,7 +124,8 @@ impl Levels {
         }
     }
 
-    /// Counts a record of this due time as stale where it may be, and compacts a slot that this makes more than half stale.
+    /// Counts a record of this due time as stale where it may be, and compacts a slot that this
+    /// makes more than half stale.
     #[inline]
     pub(super) fn charge<T>(&mut self, cursor: u64, due: u64, entries: &Entries<T>) {
         debug_assert!(due >= cursor, "a record before the cursor is late");
@@ -157,7 +162,8 @@ impl Levels {
         })
     }
 
-    /// A lower bound of what is due in the first slot: exact, as far as stale records count, where the slot is small.
+    /// A lower bound of what is due in the first slot: exact, as far as stale records count, where
+    /// the slot is small.
     pub(super) fn earliest(&self, first: First) -> u64 {
         let list = &self.rows[first.level].slots[first.index].list;
         if list.len() > SCAN || self.is_divided(first.level, first.index) {
@@ -170,7 +176,8 @@ impl Levels {
             .unwrap_or(first.base)
     }
 
-    /// Empties the first slot, into the run or into the next lower level. The cursor is at the slot's base.
+    /// Empties the first slot, into the run or into the next lower level. The cursor is at the
+    /// slot's base.
     pub(super) fn open<T>(&mut self, first: First, run: &mut Run, entries: &Entries<T>) {
         let First { level, index, .. } = first;
         self.settle(level, index);
@@ -187,8 +194,9 @@ impl Levels {
         }
     }
 
-    /// Moves every record below the level of the highest digit in which two cursors differ to the place it has under the earlier
-    /// one, which is one and the same slot for all of them: at most 64 joins of lists a level, however many records.
+    /// Moves every record below the level of the highest digit in which two cursors differ to the
+    /// place it has under the earlier one, which is one and the same slot for all of them: at most
+    /// 64 joins of lists a level, however many records.
     pub(super) fn rebase(&mut self, from: u64, to: u64) {
         debug_assert!(to < from, "a cursor is moved back by this, never ahead");
         let (level, index) = place(to, from);
@@ -300,7 +308,8 @@ impl Levels {
     }
 }
 
-/// Deals records from the head of a slot out to the row of a level, `limit` chunks at most, leaving the stale ones out.
+/// Deals records from the head of a slot out to the row of a level, `limit` chunks at most, leaving
+/// the stale ones out.
 pub(super) fn deal<T>(
     chunks: &mut Chunks,
     slot: &mut Slot,

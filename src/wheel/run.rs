@@ -1,31 +1,35 @@
 //! The run: the nearest records, sorted, and fired from the end.
 //!
-//! When the cursor enters a slot of at most a few thousand records, they are sorted by (due, intake) and drained from here instead
-//! of sinking level by level through mostly empty slots. The order is descending, so that the next to fire is the last and is
-//! popped. Timers scheduled into the run's range later go to the wheel's lower levels, which costs their insert nothing, and are
-//! merged in when the cursor enters *their* slot. Of records due at one tick, those in the run were taken in before those in the
-//! wheel, always: whatever is in the run was in one slot with everything of its tick that was there at the time.
+//! When the cursor enters a slot of at most a few thousand records, they are sorted by (due,
+//! intake) and drained from here instead of sinking level by level through mostly empty slots. The
+//! order is descending, so that the next to fire is the last and is popped. Timers scheduled into
+//! the run's range later go to the wheel's lower levels, which costs their insert nothing, and are
+//! merged in when the cursor enters *their* slot. Of records due at one tick, those in the run were
+//! taken in before those in the wheel, always: whatever is in the run was in one slot with
+//! everything of its tick that was there at the time.
 //!
-//! Records here are always checked before they fire; what is stale here is counted only so that it cannot pile up.
+//! Records here are always checked before they fire; what is stale here is counted only so that it
+//! cannot pile up.
 
 use super::chunks::Record;
 use super::entries::Entries;
 
-/// Entries touched ahead of their firing. Independent loads overlap, so two dozen cost little more than one; many more would only
-/// displace what was touched first.
+/// Entries touched ahead of their firing. Independent loads overlap, so two dozen cost little more
+/// than one; many more would only displace what was touched first.
 const TOUCH: usize = 24;
 
 /// Up to this many records, a comparison sort beats the fixed cost of a radix sort.
-const FEW: usize = 64;
+const FEW: usize = if cfg!(fuzzing) { 8 } else { 64 };
 
-/// Widest digit of the radix sort: 512 counters, and two passes for the 18 bits of a slot on level 3.
+/// Widest digit of the radix sort: 512 counters, and two passes for the 18 bits of a slot on level
+/// 3.
 const DIGIT_MAX: u32 = 9;
 
 /// Most passes that beat a comparison sort at the size of a run.
 const PASSES_MAX: u32 = 4;
 
 /// Fewest stale records worth a compaction.
-const WORTHWHILE: usize = 64;
+const WORTHWHILE: usize = if cfg!(fuzzing) { 4 } else { 64 };
 
 /// The sorted run.
 pub(super) struct Run {
@@ -35,7 +39,8 @@ pub(super) struct Run {
     touched: usize,
     /// Stale records in `records`; may be too high, never too low.
     stale: usize,
-    /// Records on their way in, in order of intake; otherwise empty, and kept for its memory. So is `scratch`.
+    /// Records on their way in, in order of intake; otherwise empty, and kept for its memory. So is
+    /// `scratch`.
     staged: Vec<Record>,
     scratch: Vec<Record>,
 }
@@ -114,8 +119,8 @@ impl Run {
         self.staged.extend_from_slice(records);
     }
 
-    /// Sorts the staged records, which agree in all but the lowest `bits` bits of their due times, and merges them in; at one tick
-    /// they come after what is here.
+    /// Sorts the staged records, which agree in all but the lowest `bits` bits of their due times,
+    /// and merges them in; at one tick they come after what is here.
     pub(super) fn merge_staged(&mut self, bits: u32) {
         self.sort_staged(bits);
         let Some(last) = self.staged.last() else {
@@ -130,7 +135,8 @@ impl Run {
             let mut at = old + self.staged.len();
             self.records.resize(at, *last);
             let mut staged = self.staged.iter().copied().peekable();
-            // From the end, the earliest first: the place to write never passes what is still to be read.
+            // From the end, the earliest first: the place to write never passes what is still to be
+            // read.
             while let Some(&record) = staged.peek() {
                 at -= 1;
                 if old > start && self.records[old - 1].due <= record.due {

@@ -1,38 +1,41 @@
-//! What is done about slots before their time comes, in bounded steps: compaction and dealing out ahead.
+//! What is done about slots before their time comes, in bounded steps: compaction and dealing out
+//! ahead.
 //!
-//! **Compaction.** A slot more than half of whose records may be stale is compacted: its records are read out chunk by chunk, and
-//! those still live are appended to a list that reuses the same chunks. Each stale record pays for the check of two, so compaction
-//! costs a cancel a constant. A small slot is done at once; a large one becomes *the* slot under sweep, and every cancel does a step
-//! of it. Other large slots wait their turn; in that time the whole wheel takes in at most one stale record for every
-//! `STEP * CHUNK` records it holds.
+//! **Compaction.** A slot more than half of whose records may be stale is compacted: its records
+//! are read out chunk by chunk, and those still live are appended to a list that reuses the same
+//! chunks. Each stale record pays for the check of two, so compaction costs a cancel a constant. A
+//! small slot is done at once; a large one becomes *the* slot under sweep, and every cancel does a
+//! step of it. Other large slots wait their turn; in that time the whole wheel takes in at most one
+//! stale record for every `STEP * CHUNK` records it holds.
 //!
-//! **Dealing out ahead.** A slot with more records than a run takes is dealt out to the next lower level when the cursor enters it; a
-//! slot of millions would make that one call long. So the first such slot of each level is dealt out before its time, from its
-//! head, into a row of its own, `ahead`, which takes the lower level's place when the slot is opened. New records go to the slot's
-//! own tail, behind everything dealt out, so the order of intake is kept. The steps are done by `advance`, and by every insert
-//! that takes a new chunk.
+//! **Dealing out ahead.** A slot with more records than a run takes is dealt out to the next lower
+//! level when the cursor enters it; a slot of millions would make that one call long. So the first
+//! such slot of each level is dealt out before its time, from its head, into a row of its own,
+//! `ahead`, which takes the lower level's place when the slot is opened. New records go to the
+//! slot's own tail, behind everything dealt out, so the order of intake is kept. The steps are done
+//! by `advance`, and by every insert that takes a new chunk.
 //!
-//! While a slot is being dealt out, a cancelled record may be in the slot or in the row ahead: both are charged. A count of stale
-//! records may be too high, never too low.
+//! While a slot is being dealt out, a cancelled record may be in the slot or in the row ahead: both
+//! are charged. A count of stale records may be too high, never too low.
 
 use super::chunks::{CHUNK, List};
 use super::entries::Entries;
 use super::levels::{LEVELS, Levels, RUN, Row, SLOTS, Slot, deal, digit};
 
 /// Fewest stale records that are worth a compaction.
-const WORTHWHILE: u32 = 16;
+const WORTHWHILE: u32 = if cfg!(fuzzing) { 2 } else { 16 };
 
 /// Most records of a slot that is compacted at once.
-const AT_ONCE: usize = 16 * CHUNK;
+const AT_ONCE: usize = if cfg!(fuzzing) { CHUNK } else { 16 * CHUNK };
 
 /// Chunks a step of compaction, and a step of dealing out that an insert pays for.
-const STEP: usize = 2;
+const STEP: usize = if cfg!(fuzzing) { 1 } else { 2 };
 
 /// Chunks dealt out by one call of `advance`.
-const STRIDE: usize = 16;
+const STRIDE: usize = if cfg!(fuzzing) { 1 } else { 16 };
 
 /// Records that dealing out ahead leaves in the slot, so that it does not chase single records.
-const REST: usize = 4 * CHUNK;
+const REST: usize = if cfg!(fuzzing) { CHUNK / 2 } else { 4 * CHUNK };
 
 /// Names a slot: of a level, or of the row that a slot of that level is dealt out to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -170,7 +173,8 @@ impl Levels {
         }
     }
 
-    /// Compacts everything at once. For the one occasion in 2^32 reschedules of a timer that asks for it.
+    /// Compacts everything at once. For the one occasion in 2^32 reschedules of a timer that asks
+    /// for it.
     #[cold]
     pub(super) fn sweep_all<T>(&mut self, entries: &Entries<T>) {
         self.settle_any();
@@ -186,7 +190,8 @@ impl Levels {
         }
     }
 
-    /// Calls off the compaction under way, if it is one of this slot or of the row it is dealt out to.
+    /// Calls off the compaction under way, if it is one of this slot or of the row it is dealt out
+    /// to.
     pub(super) fn settle(&mut self, level: usize, index: usize) {
         let concerned = self.sweep.as_ref().is_some_and(|sweep| {
             sweep.place.level == level && (sweep.place.ahead || sweep.place.index == index)
@@ -196,7 +201,8 @@ impl Levels {
         }
     }
 
-    /// Calls off the compaction under way: what was kept goes back in front of what was not yet checked.
+    /// Calls off the compaction under way: what was kept goes back in front of what was not yet
+    /// checked.
     pub(super) fn settle_any(&mut self) {
         let Some(Sweep {
             place,

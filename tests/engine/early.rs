@@ -147,7 +147,7 @@ fn a_poll_right_after_the_tick_is_at_most_a_tick_late() {
         );
     }
     for ms in 0..2_000 {
-        centre
+        let _ = centre
             .engine
             .poll(Timestamp::from_millis(at(0).as_millis() + ms), 100)
             .unwrap();

@@ -1,5 +1,15 @@
 //! The engine's promises, each with a test that fails without it, and its behaviour clause by clause.
 
+mod callbacks;
+mod conditions;
+mod delivery;
+mod driver;
+mod drops;
 mod early;
+mod intake;
+mod locations;
+mod missed;
 mod order;
+mod report;
 mod support;
+mod winner;

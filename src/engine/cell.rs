@@ -1,0 +1,118 @@
+//! One shard and its lock.
+//!
+//! The shard of a request is chosen by its id alone, so that an operation on a request takes exactly one
+//! lock. What a poll needs to know of every shard (when does its wheel fire next? what is ready?) is
+//! published in atomics whenever the lock is released, so that a poll with nothing due takes no lock.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use super::rules::Rules;
+use super::shard::Shard;
+use crate::ids::Timestamp;
+use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
+
+/// Published where nothing is pending. A real event at `u64::MAX` is published the same; who sees it at
+/// the end of time looks under the lock.
+const NOTHING: u64 = u64::MAX;
+
+/// A shard and its lock.
+pub(super) struct ShardCell {
+    shard: CachePadded<Mutex<Shard>>,
+    /// A lower bound of the wheel's next event.
+    wheel_next: AtomicU64,
+    /// The tick of the ready heap's head.
+    ready_next: AtomicU64,
+    /// When the memory has something to forget.
+    memory_next: AtomicU64,
+}
+
+impl ShardCell {
+    pub(super) fn new(rules: Arc<Rules>, remember: Duration, remembered_max: usize) -> Self {
+        Self {
+            shard: CachePadded::new(Mutex::new(Shard::new(rules, remember, remembered_max))),
+            wheel_next: AtomicU64::new(NOTHING),
+            ready_next: AtomicU64::new(NOTHING),
+            memory_next: AtomicU64::new(NOTHING),
+        }
+    }
+
+    pub(super) fn lock(&self) -> ShardGuard<'_> {
+        ShardGuard {
+            cell: self,
+            shard: self.shard.lock(),
+        }
+    }
+
+    pub(super) fn wheel_may_fire(&self, now: Timestamp) -> bool {
+        self.wheel_next.load(Ordering::SeqCst) <= now.as_millis()
+    }
+
+    pub(super) fn memory_may_forget(&self, now: Timestamp) -> bool {
+        self.memory_next.load(Ordering::Acquire) <= now.as_millis()
+    }
+
+    /// When this shard next has something to do, or earlier.
+    pub(super) fn next_event(&self) -> Option<Timestamp> {
+        let next = self
+            .wheel_next
+            .load(Ordering::SeqCst)
+            .min(self.ready_next.load(Ordering::SeqCst));
+        if next != NOTHING {
+            return Some(Timestamp::from_millis(next));
+        }
+        let shard = self.shard.lock();
+        let timer = shard.wheel.next_due().map(Timestamp::from_millis);
+        let ready = shard.head().map(|key| key.tick);
+        timer.into_iter().chain(ready).min()
+    }
+
+    fn publish(&self, shard: &Shard) {
+        let wheel = shard.wheel.next_due().unwrap_or(NOTHING);
+        let ready = shard.head().map_or(NOTHING, |key| key.tick.as_millis());
+        let memory = shard
+            .memory
+            .next_forgotten()
+            .map_or(NOTHING, Timestamp::as_millis);
+        // `SeqCst`: an intake stores this and then reads the driver's wake-up time, while the driver
+        // stores its wake-up time and then reads this; at least one of them sees the other.
+        store_if_changed(&self.wheel_next, wheel, Ordering::SeqCst);
+        store_if_changed(&self.ready_next, ready, Ordering::SeqCst);
+        store_if_changed(&self.memory_next, memory, Ordering::Release);
+    }
+}
+
+/// A store that leaves the cache line shared where nothing changed, which is nearly always.
+fn store_if_changed(cell: &AtomicU64, value: u64, ordering: Ordering) {
+    if cell.load(Ordering::Relaxed) != value {
+        cell.store(value, ordering);
+    }
+}
+
+/// A locked shard, which publishes its next events when it is unlocked.
+pub(super) struct ShardGuard<'a> {
+    cell: &'a ShardCell,
+    shard: MutexGuard<'a, Shard>,
+}
+
+impl Deref for ShardGuard<'_> {
+    type Target = Shard;
+
+    fn deref(&self) -> &Shard {
+        &self.shard
+    }
+}
+
+impl DerefMut for ShardGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Shard {
+        &mut self.shard
+    }
+}
+
+impl Drop for ShardGuard<'_> {
+    fn drop(&mut self) {
+        self.cell.publish(&self.shard);
+    }
+}

@@ -1,0 +1,41 @@
+//! What all shards share: keys, the grace period, and the counts over the whole engine.
+
+use std::hash::Hasher;
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+
+use crate::ids::RequestId;
+use crate::sync::AtomicUsize;
+
+/// What all shards share.
+pub(super) struct Rules {
+    pub(super) hash_key: [u64; 2],
+    pub(super) grace: Duration,
+    /// Pending requests of the whole engine.
+    pub(super) pending: AtomicUsize,
+    /// Those of them that are released and whose attempt has not ended.
+    pub(super) in_flight: AtomicUsize,
+}
+
+impl Rules {
+    /// The keyed, stable hash that chooses a request's shard and its place in the index. SipHash-1-3, so
+    /// that nobody who chooses ids can crowd one shard.
+    pub(super) fn hash(&self, id: RequestId) -> u64 {
+        let [key0, key1] = self.hash_key;
+        let mut hasher = SipHasher13::new_with_keys(key0, key1);
+        hasher.write_u8(u8::from(id.is_uuid()));
+        hasher.write(&id.value().to_le_bytes());
+        hasher.finish()
+    }
+}
+
+/// The number that spreads the retries of a request: another for each attempt, and the same whenever a run
+/// is repeated.
+pub(super) fn spread_of(id: RequestId, attempt: u32) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(&id.value().to_le_bytes());
+    hasher.write_u8(u8::from(id.is_uuid()));
+    hasher.write(&attempt.to_le_bytes());
+    hasher.finish()
+}

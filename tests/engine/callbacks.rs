@@ -1,0 +1,176 @@
+//! Promise 7: callbacks outside locks, re-entrant routers, panicking routers.
+
+use std::sync::Arc;
+
+use duewheel::{
+    Busy, CancelError, Disposition, Engine, Outcome, Pace, RequestState, RescheduleError,
+    ScheduleData,
+};
+
+use crate::support::{at, centre, centre_with, run};
+
+#[test]
+fn the_router_may_call_back_into_the_engine_from_route() {
+    // One shard, so that a lock held while the router runs would be met by every call back.
+    let centre = centre_with(Engine::builder().shards(1));
+    let engine = Arc::downgrade(&centre.engine);
+    let here = centre.here;
+    centre.desk.answer(move |command| {
+        let engine = engine.upgrade().unwrap();
+        let (id, now) = (command.id, command.released);
+        let next = id.value() + 100;
+        if next < 400 {
+            let request =
+                duewheel::InteractionRequest::new(duewheel::RequestId::integer(next), here);
+            engine.schedule(request, now).map(drop).unwrap();
+        }
+        let too_late = CancelError::TooLate {
+            id,
+            state: RequestState::Routing,
+        };
+        assert_eq!(engine.cancel(id, now), Err(too_late), "cancel of itself");
+        let too_late = RescheduleError::TooLate {
+            id,
+            state: RequestState::Routing,
+        };
+        assert_eq!(
+            engine.reschedule(id, ScheduleData::at(now), None, now),
+            Err(too_late)
+        );
+        assert_eq!(engine.status(id).unwrap().state, RequestState::Routing);
+        assert!(
+            matches!(engine.poll(now, 1), Err(Busy)),
+            "one poll at a time"
+        );
+        assert!(engine.report(now).pending > 0);
+        assert_eq!(
+            engine.list_location(here, None, 1).unwrap().requests.len(),
+            1
+        );
+        let _ = (engine.next_wakeup(), engine.pending());
+        engine.check_invariants();
+        Disposition::Routed
+    });
+    for id in 1..=3 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    centre.poll(at(10));
+    let ids = centre.desk.take_ids();
+    assert_eq!(ids, [1, 2, 3, 101, 102, 103, 201, 202, 203, 301, 302, 303]);
+}
+
+#[test]
+fn a_hold_from_inside_route_stops_the_rest_of_the_poll() {
+    let centre = centre_with(Engine::builder().shards(1));
+    let engine = Arc::downgrade(&centre.engine);
+    centre.desk.answer(move |command| {
+        let engine = engine.upgrade().unwrap();
+        if command.id == 2.into() {
+            let held = engine.hold(command.location, command.released).unwrap();
+            assert_eq!(held.in_flight, 1, "itself");
+        }
+        Disposition::Routed
+    });
+    for id in 1..=5 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    centre.poll(at(10));
+    assert_eq!(centre.desk.take_ids(), [1, 2]);
+    centre
+        .engine
+        .resume(centre.here, Pace::per_second(1_000), at(11))
+        .unwrap();
+    run(&centre, at(11), at(12));
+    assert_eq!(centre.desk.take_ids(), [3, 4, 5]);
+}
+
+#[test]
+fn the_router_may_call_back_from_consult_too() {
+    let centre = centre_with(Engine::builder().shards(1));
+    let engine = Arc::downgrade(&centre.engine);
+    centre.desk.opinion(move |due| {
+        let engine = engine.upgrade().unwrap();
+        match due.id.value() {
+            1 => drop(engine.cancel(due.id, due.now).unwrap()),
+            2 => drop(
+                engine
+                    .reschedule(due.id, ScheduleData::at(at(50)), None, due.now)
+                    .unwrap(),
+            ),
+            _ => {}
+        }
+        duewheel::Consultation {
+            good_for: Some(1),
+            ..Default::default()
+        }
+    });
+    for id in 1..=3 {
+        let request = centre.request(id, at(10));
+        centre.schedule(request, at(0));
+    }
+    centre.poll(at(10));
+    // What was cancelled or rescheduled while it was consulted upon is not released.
+    assert_eq!(centre.desk.take_ids(), [3]);
+    assert_eq!(centre.outcome(1).0, Some(Outcome::Cancelled));
+    assert_eq!(centre.due(2), at(50));
+}
+
+#[test]
+fn a_panic_in_route_is_one_failed_attempt() {
+    let centre = centre();
+    centre.desk.answer(|command| {
+        assert!(
+            command.id != 1.into() || command.attempt > 1,
+            "a panic that the test makes"
+        );
+        Disposition::Routed
+    });
+    centre.schedule(centre.request(1, at(10)), at(0));
+    centre.schedule(centre.request(2, at(10)), at(0));
+    run(&centre, at(0), at(100));
+    let commands = centre.desk.take();
+    let seen: Vec<_> = commands
+        .iter()
+        .map(|c| (c.id.value(), c.attempt, c.redelivery))
+        .collect();
+    assert_eq!(seen, [(1, 1, false), (2, 1, false), (1, 2, true)]);
+    assert_eq!(centre.outcome(1).0, Some(Outcome::Routed));
+    assert_eq!(centre.engine.report(at(100)).router_panics, 1);
+}
+
+#[test]
+fn a_router_that_always_panics_ends_in_the_dead_letters_and_the_engine_goes_on() {
+    let centre = centre();
+    centre.desk.answer(|command| {
+        assert!(command.id != 1.into(), "a panic that the test makes");
+        Disposition::Routed
+    });
+    centre.schedule(centre.request(1, at(10)), at(0));
+    run(&centre, at(0), at(1_000));
+    assert_eq!(
+        centre.outcome(1),
+        (
+            Some(Outcome::DeadLettered),
+            Some("router_panicked".to_owned())
+        )
+    );
+    centre.schedule(centre.request(2, at(1_001)), at(1_000));
+    run(&centre, at(1_000), at(1_001));
+    assert_eq!(centre.outcome(2).0, Some(Outcome::Routed));
+}
+
+#[test]
+fn a_panic_in_consult_is_one_failed_attempt() {
+    let centre = centre();
+    centre.desk.opinion(|due| {
+        assert!(due.attempt > 1, "a panic that the test makes");
+        duewheel::Consultation::default()
+    });
+    centre.schedule(centre.request(1, at(10)), at(0));
+    run(&centre, at(0), at(100));
+    let command = centre.desk.take().remove(0);
+    assert_eq!(
+        (command.released, command.attempt, command.redelivery),
+        (at(40), 2, false)
+    );
+}

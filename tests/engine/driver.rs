@@ -1,0 +1,442 @@
+//! Promise 9: threads and clocks for those who ask, and for nobody else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use duewheel::{
+    Clock, Completion, Disposition, DriverOptions, Engine, ManualClock, RequestState, Running,
+    ScheduleErrorReason, Shutdown, StartError, SystemClock, Timestamp,
+};
+
+use crate::support::{Centre, at, centre, centre_with, secs};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn start(centre: &Centre, clock: &Arc<ManualClock>, workers: usize) -> Running {
+    let options = DriverOptions {
+        workers,
+        dispatch_max: 8,
+        ..DriverOptions::default()
+    };
+    centre
+        .engine
+        .start(Arc::clone(clock) as Arc<dyn Clock>, options)
+        .unwrap()
+}
+
+#[test]
+fn without_start_nothing_runs() {
+    let centre = centre();
+    centre.schedule(
+        centre.request(1, Timestamp::from_millis(0)),
+        Timestamp::from_millis(0),
+    );
+    std::thread::sleep(Duration::from_millis(20));
+    assert_eq!(centre.desk.take(), []);
+}
+
+#[test]
+fn a_driver_releases_when_the_clock_gets_there() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let running = start(&centre, &clock, 0);
+    centre.schedule(centre.request(1, at(10)), at(0));
+    centre.schedule(centre.request(2, at(5)), at(0));
+    clock.set(at(9));
+    eventually("the second is released", || {
+        centre.state(2) == RequestState::Completed
+    });
+    assert_eq!(centre.state(1), RequestState::Scheduled);
+    clock.set(at(10));
+    eventually("the first is released", || {
+        centre.state(1) == RequestState::Completed
+    });
+    let report = running.shutdown(Shutdown::Stop, PATIENCE);
+    assert_eq!(
+        (report.pending, report.timed_out, report.panics.len()),
+        (0, false, 0)
+    );
+}
+
+#[test]
+fn an_earlier_intake_wakes_a_sleeping_driver_in_real_time() {
+    let centre = centre();
+    let clock = Arc::new(SystemClock);
+    let running = centre
+        .engine
+        .start(
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            DriverOptions::default(),
+        )
+        .unwrap();
+    let now = clock.now();
+    centre.schedule(centre.request(1, now.saturating_add(secs(3_600))), now);
+    std::thread::sleep(Duration::from_millis(50));
+    let due = clock.now().saturating_add(Duration::from_millis(30));
+    centre.schedule(centre.request(2, due), clock.now());
+    eventually("the near one is released", || {
+        centre.state(2) == RequestState::Completed
+    });
+    let command = centre.desk.take().remove(0);
+    assert!(command.released >= due, "never early");
+    assert_eq!(centre.state(1), RequestState::Scheduled);
+    assert_eq!(running.shutdown(Shutdown::Stop, PATIENCE).pending, 1);
+}
+
+#[test]
+fn an_engine_is_driven_once_at_a_time_and_can_be_started_again() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let running = start(&centre, &clock, 2);
+    let again = centre.engine.start(
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        DriverOptions::default(),
+    );
+    assert!(matches!(again, Err(StartError::Running)));
+    drop(running);
+    centre.schedule(centre.request(1, at(10)), at(0));
+    let running = start(&centre, &clock, 2);
+    clock.set(at(10));
+    eventually("released by the second driver", || {
+        centre.state(1) == RequestState::Completed
+    });
+    assert!(!running.shutdown(Shutdown::Stop, PATIENCE).timed_out);
+    // And by hand again.
+    centre.schedule(centre.request(2, at(11)), at(10));
+    assert_eq!(centre.poll(at(11)), 1);
+}
+
+#[test]
+fn workers_keep_the_order_within_a_location() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let places: Vec<_> = (0..5)
+        .map(|n| {
+            centre
+                .engine
+                .directory()
+                .enter(&format!("BB{n:04}"))
+                .unwrap()
+        })
+        .collect();
+    let running = start(&centre, &clock, 2);
+    for id in 0..1_000_u128 {
+        let mut request = centre.request(id, at(10));
+        request.location = places[usize::try_from(id % 5).unwrap()];
+        centre.schedule(request, at(0));
+    }
+    clock.set(at(10));
+    eventually("all are routed", || centre.engine.pending() == 0);
+    let commands = centre.desk.take();
+    assert_eq!(commands.len(), 1_000);
+    for place in places {
+        let here = commands.iter().filter(|command| command.location == place);
+        assert!(
+            here.map(|command| command.id).is_sorted(),
+            "order within {place:?}"
+        );
+    }
+    drop(running);
+    centre.engine.check_invariants();
+}
+
+#[test]
+fn one_slow_location_does_not_take_all_workers() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let fast = centre.engine.directory().enter("fast").unwrap();
+    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let (shut, slow) = (Arc::clone(&gate), centre.here);
+    centre.desk.answer(move |command| {
+        if command.location == slow {
+            let mut open = shut.0.lock();
+            while !*open {
+                shut.1.wait(&mut open);
+            }
+        }
+        Disposition::Routed
+    });
+    let running = start(&centre, &clock, 3);
+    for id in 0..100 {
+        let mut request = centre.request(id, at(10));
+        if id >= 4 {
+            request.location = fast;
+        }
+        centre.schedule(request, at(0));
+    }
+    clock.set(at(10));
+    eventually("the fast location's are routed", || {
+        centre.engine.pending() == 4
+    });
+    assert_eq!(centre.engine.in_flight(), 4);
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+    eventually("the slow one's too", || centre.engine.pending() == 0);
+    assert!(!running.shutdown(Shutdown::Drain, PATIENCE).timed_out);
+}
+
+#[test]
+fn a_full_dispatch_queue_keeps_what_is_due_in_order_and_cancellable() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let shut = Arc::clone(&gate);
+    centre.desk.answer(move |_| {
+        let mut open = shut.0.lock();
+        while !*open {
+            shut.1.wait(&mut open);
+        }
+        Disposition::Routed
+    });
+    let running = start(&centre, &clock, 1);
+    for id in 0..50 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    clock.set(at(10));
+    // One at the router, eight in the queue.
+    eventually("the queue is full", || centre.engine.in_flight() == 9);
+    assert!(centre.engine.cancel(3.into(), at(10)).is_err(), "released");
+    let guessed = "3/1/1".parse().unwrap();
+    let early = centre.engine.complete(&guessed, Completion::Routed, at(10));
+    assert!(early.is_err(), "nobody was told of this lease yet");
+    assert!(
+        centre.engine.cancel(30.into(), at(10)).is_ok(),
+        "not released"
+    );
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+    eventually("all are routed", || centre.engine.pending() == 0);
+    assert_eq!(
+        centre.desk.take_ids(),
+        (0..50).filter(|&id| id != 30).collect::<Vec<_>>()
+    );
+    drop(running);
+}
+
+#[test]
+fn a_worker_checks_the_hold_once_more_right_before_route() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let engine = Arc::downgrade(&centre.engine);
+    centre.desk.answer(move |command| {
+        if command.id == 0.into() {
+            // The others are queued behind this one by now, or will be: all of them must stop.
+            engine
+                .upgrade()
+                .unwrap()
+                .hold(command.location, command.released)
+                .unwrap();
+        }
+        Disposition::Routed
+    });
+    let running = start(&centre, &clock, 1);
+    for id in 0..5 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    clock.set(at(10));
+    eventually("the others are parked", || {
+        (1..5).all(|id| centre.state(id) == RequestState::Held)
+    });
+    assert_eq!(centre.desk.take_ids(), [0]);
+    assert_eq!(
+        centre.engine.status(1.into()).unwrap().attempts,
+        0,
+        "nobody was told of an attempt"
+    );
+    centre.engine.resume(centre.here, None, at(10)).unwrap();
+    eventually("and go on", || centre.engine.pending() == 0);
+    drop(running);
+    centre.engine.check_invariants();
+}
+
+#[test]
+fn a_worker_stuck_in_the_router_loses_its_lease_and_the_request_goes_to_another() {
+    let centre = centre_with(Engine::builder().lease(secs(60)));
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let shut = Arc::clone(&gate);
+    centre.desk.answer(move |command| {
+        let mut open = shut.0.lock();
+        while command.attempt == 1 && !*open {
+            shut.1.wait(&mut open);
+        }
+        Disposition::Routed
+    });
+    let running = start(&centre, &clock, 3);
+    centre.schedule(centre.request(1, at(10)), at(0));
+    clock.set(at(10));
+    eventually("it is at the router", || {
+        centre.state(1) == RequestState::Routing
+    });
+    clock.set(at(70));
+    eventually("its lease has run out", || {
+        centre.state(1) == RequestState::Scheduled
+    });
+    clock.set(at(100));
+    eventually("another worker has it", || {
+        centre.state(1) == RequestState::Completed
+    });
+    let report = running.shutdown(Shutdown::Stop, Duration::from_millis(50));
+    assert!(
+        report.timed_out,
+        "a thread is still inside the router: it is left behind"
+    );
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+    let commands = centre.desk.take();
+    assert_eq!(
+        commands
+            .iter()
+            .map(|c| (c.attempt, c.redelivery))
+            .collect::<Vec<_>>(),
+        [(1, false), (2, true)]
+    );
+}
+
+#[test]
+fn an_answer_after_the_lease_ran_out_counts_until_a_newer_attempt_is_released() {
+    let centre = centre_with(Engine::builder().lease(secs(60)));
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let shut = Arc::clone(&gate);
+    centre.desk.answer(move |_| {
+        let mut open = shut.0.lock();
+        while !*open {
+            shut.1.wait(&mut open);
+        }
+        Disposition::Routed
+    });
+    let running = start(&centre, &clock, 1);
+    centre.schedule(centre.request(1, at(10)), at(0));
+    clock.set(at(10));
+    eventually("it is at the router", || {
+        centre.state(1) == RequestState::Routing
+    });
+    clock.set(at(70));
+    eventually("its lease has run out", || {
+        centre.state(1) == RequestState::Scheduled
+    });
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+    eventually("the late answer is taken", || {
+        centre.state(1) == RequestState::Completed
+    });
+    clock.set(at(1_000));
+    assert!(!running.shutdown(Shutdown::Drain, PATIENCE).timed_out);
+    assert_eq!(centre.desk.take().len(), 1, "it went out once");
+}
+
+#[test]
+fn drain_ends_when_all_that_is_due_has_ended_and_takes_nothing_in() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(10)));
+    let routed = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&routed);
+    centre.desk.answer(move |_| {
+        std::thread::sleep(Duration::from_millis(1));
+        seen.fetch_add(1, Ordering::SeqCst);
+        Disposition::Routed
+    });
+    let running = start(&centre, &clock, 2);
+    for id in 0..100 {
+        centre.schedule(centre.request(id, at(10)), at(10));
+    }
+    centre.schedule(centre.request(1_000, at(11)), at(10));
+    let report = running.shutdown(Shutdown::Drain, PATIENCE);
+    assert_eq!(routed.load(Ordering::SeqCst), 100);
+    assert_eq!(
+        (report.pending, report.in_flight, report.timed_out),
+        (1, 0, false)
+    );
+    let error = centre
+        .engine
+        .schedule(centre.request(5_000, at(11)), at(10))
+        .unwrap_err();
+    assert_eq!(error.reason, ScheduleErrorReason::Closed);
+}
+
+#[test]
+fn stop_hands_back_what_no_worker_took() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let shut = Arc::clone(&gate);
+    centre.desk.answer(move |_| {
+        let mut open = shut.0.lock();
+        while !*open {
+            shut.1.wait(&mut open);
+        }
+        Disposition::Routed
+    });
+    let running = start(&centre, &clock, 1);
+    for id in 0..5 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    clock.set(at(10));
+    eventually("one is at the router, four wait", || {
+        centre.engine.in_flight() == 5 && centre.state(0) == RequestState::Routing
+    });
+    let report = running.shutdown(Shutdown::Stop, Duration::from_millis(20));
+    assert_eq!(
+        (report.pending, report.in_flight, report.timed_out),
+        (5, 1, true)
+    );
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+    eventually("its answer is taken when it comes", || {
+        centre.state(0) == RequestState::Completed
+    });
+    centre.engine.check_invariants();
+    assert_eq!(centre.poll(at(10)), 4);
+    assert_eq!(centre.desk.take_ids(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_shutdown_from_inside_the_router_waits_for_no_thread() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let slot: Arc<parking_lot::Mutex<Option<Running>>> = Arc::default();
+    let inner = Arc::clone(&slot);
+    let report = Arc::new(parking_lot::Mutex::new(None));
+    let said = Arc::clone(&report);
+    centre.desk.answer(move |_| {
+        let running = inner.lock().take().unwrap();
+        *said.lock() = Some(running.shutdown(Shutdown::Drain, PATIENCE));
+        Disposition::Routed
+    });
+    let mut guard = slot.lock();
+    *guard = Some(start(&centre, &clock, 1));
+    drop(guard);
+    centre.schedule(centre.request(1, at(10)), at(0));
+    clock.set(at(10));
+    eventually("it is shut down", || report.lock().is_some());
+    eventually("and the answer still counts", || {
+        centre.state(1) == RequestState::Completed
+    });
+}
+
+#[test]
+fn two_engines_in_one_process_are_independent() {
+    let (one, other) = (centre(), centre());
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let first = start(&one, &clock, 1);
+    let second = start(&other, &clock, 0);
+    one.schedule(one.request(1, at(10)), at(0));
+    other.schedule(other.request(1, at(10)), at(0));
+    drop(first);
+    clock.set(at(10));
+    eventually("the other goes on", || {
+        other.state(1) == RequestState::Completed
+    });
+    assert_eq!(one.state(1), RequestState::Scheduled);
+    drop(second);
+}

@@ -1,0 +1,9 @@
+//! Black-box tests of the JSON-lines bridge, `examples/ndjson_router`: lines in, events out.
+
+mod bridge;
+mod commands;
+mod input;
+mod leases;
+mod locations;
+mod real_time;
+mod schedules;
