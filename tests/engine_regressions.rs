@@ -312,3 +312,23 @@ fn what_had_waited_for_its_pace_went_first_or_last_by_its_shard() {
         );
     }
 }
+
+#[test]
+fn an_answer_that_came_after_the_completion_undid_it() {
+    let slot = Arc::new(OnceLock::<std::sync::Weak<Engine>>::new());
+    let inner = Arc::clone(&slot);
+    let centre = centre(nothing_known, move |command| {
+        let engine = inner.get().unwrap().upgrade().unwrap();
+        let busy = Completion::Busy {
+            retry_after: Some(secs(5)),
+        };
+        let taken = engine.complete(&command.lease, busy, command.released);
+        assert_eq!(taken, Ok(RequestState::Scheduled));
+        Disposition::Routed
+    });
+    slot.set(Arc::downgrade(&centre.engine)).unwrap();
+    centre.schedule(1, ScheduleData::at(at(10)), at(0));
+    assert_eq!(centre.poll(at(10)), 1);
+    assert_eq!(centre.state(1), RequestState::Scheduled);
+    assert_eq!(centre.poll(at(15)), 1);
+}

@@ -141,7 +141,11 @@ impl Engine {
             self.router_panics.fetch_add(1, Ordering::Relaxed);
         }
         let mut shard = self.shards[attempt.place].lock();
-        let Some(phase) = shard.phase_of(attempt) else {
+        let phase = shard.phase_of(attempt).filter(|_| {
+            // A completion that came first has settled it, whatever it said.
+            shard.entry(attempt.index).open_attempt == attempt.number
+        });
+        let Some(phase) = phase else {
             drop(shard);
             // The answer may hold something of the user's.
             drop(answer);
@@ -152,6 +156,10 @@ impl Engine {
             shard.entry_mut(index).open_attempt = 0;
         }
         match answer {
+            // Its lifespan ended after its lease; no poll has seen it yet.
+            _ if phase.is_before_release() && shard.entry(index).has_expired(now) => {
+                shard.expire(index, now, &mut trash);
+            }
             Some(Disposition::Routed) => shard.end(index, Outcome::Routed, None, now, &mut trash),
             Some(Disposition::Rejected(why)) => {
                 shard.end(index, Outcome::Rejected, Some(why), now, &mut trash);
