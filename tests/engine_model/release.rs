@@ -206,15 +206,15 @@ impl Model {
             let Some(consultation) = self.consult(id, now) else {
                 return false;
             };
-            let pending = self.requests.get_mut(&id).unwrap();
+            let pending = &self.requests[&id];
             let condition = pending.condition();
+            let threshold = pending.schedule.as_ref().unwrap().threshold_wait();
+            let conditional = !pending.cleared && condition != ProcessingCondition::Always;
+            rests_on_answer = conditional || threshold.is_some();
             let holds = condition.holds(&consultation);
-            if !pending.cleared && !holds && !self.condition_failed(id, now) {
+            if conditional && !holds && !self.condition_failed(id, now) {
                 return false;
             }
-            let pending = &self.requests[&id];
-            rests_on_answer = !pending.cleared && holds && condition != ProcessingCondition::Always;
-            let threshold = pending.schedule.as_ref().unwrap().threshold_wait();
             ahead = threshold.is_some_and(|threshold| match consultation.expected_wait {
                 Some(wait) => wait > threshold,
                 None => true,
@@ -274,6 +274,7 @@ impl Model {
             let again = now.saturating_add(schedule.recheck());
             if again < next {
                 pending.releasable = again;
+                pending.in_line = false;
             } else {
                 pending.turn_to(pending.at_hand + 1);
             }
