@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use duewheel::{
     CompleteError, Completion, Consultation, Disposition, DueRequest, Engine, InteractionRequest,
-    LocationId, Outcome, Pace, ProcessingCondition, RequestState, Router, RoutingCommand,
-    ScheduleData, Timestamp,
+    LocationId, MissedPolicy, Outcome, Pace, ProcessingCondition, RequestState, Router,
+    RoutingCommand, ScheduleData, Timestamp,
 };
 
 fn at(seconds: u64) -> Timestamp {
@@ -331,4 +331,20 @@ fn an_answer_that_came_after_the_completion_undid_it() {
     assert_eq!(centre.poll(at(10)), 1);
     assert_eq!(centre.state(1), RequestState::Scheduled);
     assert_eq!(centre.poll(at(15)), 1);
+}
+
+#[test]
+fn a_request_was_missed_in_a_gap_from_before_the_clock_stepped_back() {
+    let centre = centre(nothing_known, routed);
+    assert_eq!(centre.poll(at(0)), 0);
+    centre.schedule(1, ScheduleData::at(at(73)), at(0));
+    assert!(
+        centre.engine.poll(at(73), 0).unwrap().more,
+        "the gap is kept"
+    );
+    let strict = ScheduleData::builder()
+        .time(at(10))
+        .missed(MissedPolicy::Expire);
+    centre.schedule(2, strict.build().unwrap(), at(5));
+    assert_eq!(centre.poll(at(40)), 1, "within its grace");
 }

@@ -281,7 +281,10 @@ impl Shard {
             self.entry_mut(index).timer = None;
             match self.entry(index).phase() {
                 Phase::Waiting => {
-                    self.sight(index, now, trash, |due, grace| gaps.cover(due, grace))
+                    self.sight(index, now, trash, |due, grace| {
+                        // A gap may be from before the clock stepped back.
+                        due.saturating_add(grace) < now && gaps.cover(due, grace)
+                    })
                 }
                 Phase::Held => self.expire(index, now, trash),
                 Phase::Routing => {
