@@ -163,6 +163,9 @@ impl Polling<'_> {
                 break;
             };
             if self.poll.examined >= self.budget {
+                if self.drop_idle_head(place) {
+                    continue;
+                }
                 self.poll.more = true;
                 break;
             }
@@ -223,6 +226,17 @@ impl Polling<'_> {
         any
     }
 
+    /// Drops the head of a shard's ready heap where it was cancelled or rescheduled since, and
+    /// has it looked at anew where it was overtaken.
+    fn drop_idle_head(&mut self, place: usize) -> bool {
+        let now = self.now;
+        let mut shard = self.engine.shards[place].lock();
+        let dropped = shard.drop_idle_head(now);
+        self.poller().heads[place] = shard.head();
+        self.fires_left -= usize::from(dropped);
+        dropped
+    }
+
     /// Examines the head of a shard's ready heap.
     fn examine(&mut self, place: usize) {
         let engine = self.engine;
@@ -234,9 +248,15 @@ impl Polling<'_> {
             self.fires_left -= 1;
             return;
         };
+        if shard.entry(index).is_overtaken(self.now) {
+            shard.wait(index);
+            self.fires_left -= 1;
+            return;
+        }
         self.poll.examined += 1;
         let mut decision = self.decide(&mut shard, index);
-        if let Decision::Consult(due) = decision {
+        // Once, as a rule; again where the request was moved to another location meanwhile.
+        while let Decision::Consult(due) = decision {
             let intake = shard.entry(index).intake;
             drop(shard);
             let answer = catch_unwind(AssertUnwindSafe(|| engine.router.consult(&due)));
@@ -285,7 +305,7 @@ impl Polling<'_> {
                 None
             }
             None => {
-                shard.set_phase(index, Phase::Routing);
+                shard.start_routing(index);
                 Some(engine.command(shard.entry(index), ahead, self.now))
             }
         };
@@ -363,13 +383,10 @@ impl Polling<'_> {
                     .is_none_or(|wait| wait > threshold)
             });
         }
-        if !shard.entry(index).paced {
-            let slot = control.reserve(now);
-            if slot > now {
-                shard.entry_mut(index).paced = true;
-                shard.wait_until(index, slot);
-                return Decision::Settled;
-            }
+        if let Some(place) = control.turn(now, shard.entry(index).paced) {
+            shard.entry_mut(index).paced = true;
+            shard.wait_until(index, place);
+            return Decision::Settled;
         }
         if let Some(key) = rests_on {
             self.use_up(key);
