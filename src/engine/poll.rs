@@ -262,10 +262,19 @@ impl Polling<'_> {
                 }
             };
         }
-        let Decision::Release { ahead } = decision else {
-            drop(shard);
-            self.trash.clear();
-            return;
+        let ahead = match decision {
+            Decision::Release { ahead } => ahead,
+            Decision::Consult(_) => {
+                // Its location was moved while the router was asked, and the answer is the former
+                // one's: it takes its turn again, which the budget bounds.
+                shard.wait(index);
+                return;
+            }
+            Decision::Settled => {
+                drop(shard);
+                self.trash.clear();
+                return;
+            }
         };
         self.poll.released += 1;
         let entry = shard.entry(index);

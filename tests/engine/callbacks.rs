@@ -174,3 +174,24 @@ fn a_panic_in_consult_is_one_failed_attempt() {
         (at(40), 2, false)
     );
 }
+
+#[test]
+fn a_location_moved_while_the_router_is_consulted_loses_no_request() {
+    let centre = centre();
+    let there = centre.engine.directory().enter("AA0102").unwrap();
+    let engine = Arc::downgrade(&centre.engine);
+    let here = centre.here;
+    centre.desk.opinion(move |due| {
+        if due.location == here {
+            let engine = engine.upgrade().unwrap();
+            let _ = engine.move_location(here, there, due.now).unwrap();
+        }
+        duewheel::Consultation::default()
+    });
+    for id in 1..=3 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    centre.poll(at(10));
+    assert_eq!(centre.desk.take_ids(), [1, 2, 3]);
+    assert_eq!(centre.engine.pending(), 0, "none is examined for ever");
+}
