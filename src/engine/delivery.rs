@@ -105,8 +105,8 @@ impl Engine {
         command: RoutingCommand,
         clock: impl Fn() -> Timestamp,
     ) {
-        let answer = catch_unwind(AssertUnwindSafe(|| self.router.route(command)));
-        self.settle(attempt, answer.ok(), clock());
+        let answer = caught(|| self.router.route(command));
+        self.settle(attempt, answer, clock());
     }
 
     /// [`route`](Self::route) for a batch. An answer that the router leaves out is a panic of the router.
@@ -116,7 +116,7 @@ impl Engine {
         commands: Vec<RoutingCommand>,
         now: Timestamp,
     ) {
-        let answers = catch_unwind(AssertUnwindSafe(|| self.router.route_batch(commands)));
+        let answers = caught(|| self.router.route_batch(commands));
         let mut answers = answers.unwrap_or_default().into_iter();
         for &attempt in attempts {
             self.settle(attempt, answers.next(), now);
@@ -165,6 +165,20 @@ impl Engine {
         drop(replaced);
         self.wakeup.notify_end();
     }
+}
+
+/// Calls the router, with no lock held; `None` where it panics. What the panic carried is dropped here, where
+/// no lock is held either, and may panic itself.
+pub(super) fn caught<R>(call: impl FnOnce() -> R) -> Option<R> {
+    let panic = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(answer) => return Some(answer),
+        Err(panic) => panic,
+    };
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        // There is an end to it: this one is leaked.
+        std::mem::forget(second);
+    }
+    None
 }
 
 impl Shard {

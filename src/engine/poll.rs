@@ -14,11 +14,10 @@
 //! 4. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
 //!    dispatch workers' queue.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use hashbrown::HashMap;
 
 use super::Engine;
+use super::delivery::caught;
 use super::dispatch::Dispatch;
 use super::entry::{Phase, Verdict, reason};
 use super::error::Busy;
@@ -239,7 +238,10 @@ impl Polling<'_> {
         if let Decision::Consult(due) = decision {
             let intake = shard.entry(index).intake;
             drop(shard);
-            let answer = catch_unwind(AssertUnwindSafe(|| engine.router.consult(&due)));
+            let answer = caught(|| engine.router.consult(&due));
+            if answer.is_none() {
+                engine.router_panics.fetch_add(1, Ordering::Relaxed);
+            }
             shard = engine.shards[place].lock();
             let still_here = shard
                 .entries
@@ -249,13 +251,12 @@ impl Polling<'_> {
                 return;
             }
             decision = match answer {
-                Ok(consultation) => {
+                Some(consultation) => {
                     let key = (due.location, due.response_media);
                     self.poller().consultations.insert(key, consultation);
                     self.decide(&mut shard, index)
                 }
-                Err(_panic) => {
-                    engine.router_panics.fetch_add(1, Ordering::Relaxed);
+                None => {
                     shard.entry_mut(index).attempts += 1;
                     shard.fail_attempt(index, reason::PANIC, None, self.now, &mut self.trash);
                     Decision::Settled
