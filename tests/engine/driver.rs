@@ -437,3 +437,23 @@ fn two_engines_in_one_process_are_independent() {
     assert_eq!(one.state(1), RequestState::Scheduled);
     drop(second);
 }
+
+#[test]
+fn a_clocks_observer_may_use_the_clock() {
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let clock = Arc::new(ManualClock::new(at(0)));
+        let inner = Arc::downgrade(&clock);
+        clock.on_change(Box::new(move || {
+            let clock = inner.upgrade().unwrap();
+            if clock.now() < at(3) {
+                clock.advance(secs(1));
+            }
+            clock.on_change(Box::new(|| {}));
+        }));
+        clock.set(at(1));
+        done.send(clock.now()).unwrap();
+    });
+    let now = finished.recv_timeout(PATIENCE);
+    assert_eq!(now, Ok(at(3)), "observers run with no lock held");
+}
