@@ -145,7 +145,8 @@ impl Engine {
         while !shared.stop.load(Ordering::Acquire) {
             let number = shared.polls.fetch_add(1, Ordering::SeqCst) + 1;
             let now = clock.now();
-            let Ok(poll) = self.poll(now, options.poll_budget.max(1)) else {
+            let budget = options.poll_budget.max(1);
+            let Ok(poll) = self.poll_until(now, budget, &shared.stop) else {
                 self.wakeup.sleep(Timestamp::MAX, true, BUSY_WAIT, || true);
                 continue;
             };

@@ -27,7 +27,7 @@ use super::shard::{ReadyKey, Shard, Trash};
 use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::{DueRequest, RoutingCommand};
 use crate::schedule::{Consultation, ProcessingCondition};
-use crate::sync::{Arc, Ordering};
+use crate::sync::{Arc, AtomicBool, Ordering};
 
 /// Timers fired while a shard is locked: some 30 us.
 const FIRE_STEP: usize = 128;
@@ -78,6 +78,16 @@ impl Engine {
     /// # Errors
     /// [`Busy`] while another poll runs, be it further up this thread's stack.
     pub fn poll(&self, now: Timestamp, budget: usize) -> Result<Poll, Busy> {
+        self.poll_until(now, budget, &AtomicBool::new(false))
+    }
+
+    /// [`poll`](Self::poll), which examines nothing more once `stop` is set.
+    pub(super) fn poll_until(
+        &self,
+        now: Timestamp,
+        budget: usize,
+        stop: &AtomicBool,
+    ) -> Result<Poll, Busy> {
         let taken = self.poller.lock().take();
         let mut polling = Polling {
             engine: self,
@@ -85,6 +95,7 @@ impl Engine {
             poller: Some(taken.ok_or(Busy)?),
             now,
             budget,
+            stop,
             fires_left: budget.max(FIRE_MIN),
             poll: Poll {
                 examined: 0,
@@ -111,6 +122,7 @@ struct Polling<'a> {
     poller: Option<Box<Poller>>,
     now: Timestamp,
     budget: usize,
+    stop: &'a AtomicBool,
     fires_left: usize,
     poll: Poll,
     trash: Trash,
@@ -161,7 +173,7 @@ impl Polling<'_> {
                 self.poller().gaps.caught_up();
                 break;
             };
-            if self.poll.examined >= self.budget {
+            if self.poll.examined >= self.budget || self.stop.load(Ordering::Acquire) {
                 self.poll.more = true;
                 break;
             }

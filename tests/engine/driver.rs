@@ -457,3 +457,46 @@ fn a_clocks_observer_may_use_the_clock() {
     let now = finished.recv_timeout(PATIENCE);
     assert_eq!(now, Ok(at(3)), "observers run with no lock held");
 }
+
+/// A router that lets nobody out until it is opened.
+fn gated(centre: &Centre) -> Arc<(parking_lot::Mutex<bool>, parking_lot::Condvar)> {
+    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let shut = Arc::clone(&gate);
+    centre.desk.answer(move |_| {
+        let mut open = shut.0.lock();
+        while !*open {
+            shut.1.wait(&mut open);
+        }
+        Disposition::Routed
+    });
+    gate
+}
+
+fn open(gate: &(parking_lot::Mutex<bool>, parking_lot::Condvar)) {
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+}
+
+#[test]
+fn a_stop_ends_the_poll_that_runs() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let gate = gated(&centre);
+    let running = start(&centre, &clock, 0);
+    for id in 0..10 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    clock.set(at(10));
+    eventually("the first is at the router", || {
+        centre.engine.in_flight() == 1
+    });
+    let report = running.shutdown(Shutdown::Stop, Duration::from_millis(20));
+    assert_eq!((report.pending, report.timed_out), (10, true));
+    open(&gate);
+    eventually("the first has ended", || centre.engine.in_flight() == 0);
+    eventually("the poll has ended", || {
+        centre.engine.poll(at(0), 1).is_ok()
+    });
+    assert_eq!(centre.desk.take_ids(), [0], "nothing more is released");
+    assert_eq!(centre.poll(at(10)), 9);
+}
