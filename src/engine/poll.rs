@@ -182,6 +182,10 @@ impl Polling<'_> {
                 .as_ref()
                 .is_some_and(|dispatch| dispatch.is_full())
             {
+                // Nothing is released, but leases run out and lifespans end all the same.
+                if self.fire_up_to(self.now) {
+                    continue;
+                }
                 self.poll.blocked = true;
                 break;
             }

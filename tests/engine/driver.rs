@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use duewheel::{
-    Clock, Disposition, DriverOptions, Engine, ManualClock, RequestState, Running,
+    Clock, Disposition, DriverOptions, Engine, ManualClock, RequestState, Running, ScheduleData,
     ScheduleErrorReason, Shutdown, StartError, SystemClock, Timestamp,
 };
 
@@ -499,4 +499,43 @@ fn a_stop_ends_the_poll_that_runs() {
     });
     assert_eq!(centre.desk.take_ids(), [0], "nothing more is released");
     assert_eq!(centre.poll(at(10)), 9);
+}
+
+#[test]
+fn leases_run_out_and_lifespans_end_while_the_dispatch_queue_is_full() {
+    let centre = centre_with(Engine::builder().lease(secs(60)));
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let there = centre.engine.directory().enter("AA0102").unwrap();
+    centre.engine.hold(there, at(0)).unwrap();
+    let mut parked = centre.immediate(100);
+    parked.location = there;
+    parked.schedule = Some(
+        ScheduleData::builder()
+            .time(at(5))
+            .not_after(at(40))
+            .build()
+            .unwrap(),
+    );
+    centre.schedule(parked, at(0));
+    let gate = gated(&centre);
+    let running = start(&centre, &clock, 1);
+    for id in 0..20 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    clock.set(at(10));
+    eventually("the queue is full", || {
+        centre.engine.in_flight() == 9 && centre.state(0) == RequestState::Routing
+    });
+    clock.set(at(40));
+    eventually("a lifespan ends on hold", || {
+        centre.state(100) == RequestState::Completed
+    });
+    clock.set(at(70));
+    eventually("a lease runs out", || {
+        centre.state(0) == RequestState::Scheduled
+    });
+    open(&gate);
+    clock.set(at(200));
+    eventually("all end", || centre.engine.pending() == 0);
+    drop(running);
 }
