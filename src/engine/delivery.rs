@@ -66,14 +66,10 @@ impl Engine {
             Completion::Busy { .. } => {}
         }
         let left = shard.entries.get(index).filter(|entry| entry.id == id);
-        let (state, due) = match left {
-            Some(entry) => (entry.phase().state(), Some(entry.eligible)),
-            None => (RequestState::Completed, None),
-        };
+        let state = left.map_or(RequestState::Completed, |entry| entry.phase().state());
+        let timer = shard.timer_of(index);
         drop(shard);
-        if let Some(due) = due {
-            self.wakeup.notify_due(due);
-        }
+        self.notify_settled(timer);
         Ok(state)
     }
 
@@ -160,9 +156,18 @@ impl Engine {
                 shard.fail_attempt(index, reason::PANIC, None, now, &mut trash);
             }
         }
+        let timer = shard.timer_of(index);
         drop(shard);
         // Whatever the answer held, and was not taken from it, goes here.
         drop(replaced);
+        self.notify_settled(timer);
+    }
+
+    /// An attempt was settled: its request may have ended, or be due at `timer` now.
+    fn notify_settled(&self, timer: Option<Timestamp>) {
+        if let Some(timer) = timer {
+            self.wakeup.notify_due(timer);
+        }
         self.wakeup.notify_end();
     }
 }
@@ -182,6 +187,12 @@ pub(super) fn caught<R>(call: impl FnOnce() -> R) -> Option<R> {
 }
 
 impl Shard {
+    /// When the request at `index`, if there is one, is next looked at.
+    fn timer_of(&self, index: u32) -> Option<Timestamp> {
+        let timer = self.entries.get(index)?.timer?;
+        self.wheel.due(timer).map(Timestamp::from_millis)
+    }
+
     /// The phase of an attempt's request, where it is pending and no newer attempt was released.
     pub(super) fn phase_of(&self, attempt: Attempt) -> Option<Phase> {
         let entry = self.entries.get(attempt.index)?;

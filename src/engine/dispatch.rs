@@ -153,10 +153,18 @@ impl Engine {
     /// What a worker's thread does until the dispatch is closed.
     pub(super) fn work(&self, dispatch: &Dispatch, clock: &dyn Clock) {
         while let Some((location, attempt, ahead)) = dispatch.take() {
+            // There is room in the queue.
+            self.wakeup.notify_end();
             self.dispatch_one(attempt, ahead, clock);
             dispatch.done(location);
             self.wakeup.notify_end();
         }
+    }
+
+    /// Whether the workers' queue, where there is one, takes nothing more.
+    pub(super) fn dispatch_is_full(&self) -> bool {
+        let dispatch = self.dispatch.read().clone();
+        dispatch.is_some_and(|dispatch| dispatch.is_full())
     }
 
     /// Routes a released attempt, unless its location was put on hold or its lifespan ended since.

@@ -160,7 +160,7 @@ impl Engine {
             }
             let in_flight = self.in_flight();
             shared.set_idle((!poll.blocked && in_flight == 0).then_some(number));
-            // A blocked poll has nothing to do before something ends, whatever is due.
+            // A blocked poll releases nothing before a worker makes room, whatever is due.
             let until = next.filter(|_| !poll.blocked).unwrap_or(Timestamp::MAX);
             let timeout = clock
                 .real_time_until(until)
@@ -172,7 +172,8 @@ impl Engine {
                 let earlier =
                     !poll.blocked && self.next_wakeup().is_some_and(|found| found < until);
                 let ended = ends_matter && self.in_flight() != in_flight;
-                !stop && !earlier && !ended
+                let room = poll.blocked && !self.dispatch_is_full();
+                !stop && !earlier && !ended && !room
             });
         }
     }
