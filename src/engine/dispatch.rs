@@ -182,8 +182,7 @@ impl Engine {
         }
         let page = shard.book.page(shard.entry(index).location);
         if page.is_some_and(|page| page.control.is_held()) {
-            // Nobody was told of this attempt: it is as if it had not been released.
-            shard.entry_mut(index).attempts -= 1;
+            shard.entry_mut(index).take_attempt_back();
             shard.park(index);
             return;
         }
@@ -201,7 +200,7 @@ impl Engine {
         for attempt in attempts {
             let mut shard = self.shards[attempt.place].lock();
             if shard.phase_of(attempt) == Some(Phase::Released) {
-                shard.entry_mut(attempt.index).attempts -= 1;
+                shard.entry_mut(attempt.index).take_attempt_back();
                 shard.wait(attempt.index);
             }
         }

@@ -596,3 +596,43 @@ fn a_completion_wakes_a_driver_that_drains() {
     });
     assert!(took < Duration::from_millis(250), "{took:?}");
 }
+
+#[test]
+fn a_request_that_no_worker_took_to_the_router_has_its_condition_judged_again() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let engine = Arc::downgrade(&centre.engine);
+    centre.desk.answer(move |command| {
+        if command.id == 0.into() {
+            let engine = engine.upgrade().unwrap();
+            // The other is queued behind this one.
+            eventually("both are released", || engine.in_flight() == 2);
+            engine.hold(command.location, command.released).unwrap();
+        }
+        Disposition::Routed
+    });
+    centre.desk.expects_wait(Some(secs(1)));
+    let running = start(&centre, &clock, 1);
+    let schedule = ScheduleData::builder()
+        .time_if(at(10), duewheel::ProcessingCondition::WaitBelow(secs(60)))
+        .time(at(5_000))
+        .build()
+        .unwrap();
+    centre.schedule(centre.request(0, at(10)), at(0));
+    centre.schedule(centre.immediate(1).with_schedule(schedule), at(0));
+    clock.set(at(10));
+    eventually("the other is parked", || {
+        centre.state(1) == RequestState::Held
+    });
+    centre.desk.take();
+    centre.desk.take_consulted();
+    centre.desk.expects_wait(None);
+    clock.set(at(1_000));
+    centre.engine.resume(centre.here, None, at(1_000)).unwrap();
+    eventually("it is consulted upon", || {
+        !centre.desk.take_consulted().is_empty()
+    });
+    assert!(!running.shutdown(Shutdown::Drain, PATIENCE).timed_out);
+    assert_eq!(centre.desk.take(), [], "nobody is free now");
+    assert_eq!(centre.state(1), RequestState::Scheduled);
+}
