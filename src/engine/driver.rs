@@ -125,8 +125,7 @@ impl Engine {
             threads: Vec::new(),
             ended: false,
         };
-        let bell = Arc::clone(&self.wakeup);
-        clock.on_change(Box::new(move || bell.ring()));
+        self.observe(&clock);
         for number in 0..options.workers {
             let (engine, clock) = (Arc::clone(self), Arc::clone(&clock));
             let dispatch = Arc::clone(dispatch.as_ref().expect("workers have a dispatch"));
@@ -139,6 +138,21 @@ impl Engine {
             engine.drive(&*clock, options, shared)
         })?;
         Ok(running)
+    }
+
+    /// Has the clock ring the bell whenever it is moved. Once a clock, because it never lets go of an
+    /// observer.
+    fn observe(&self, clock: &Arc<dyn Clock>) {
+        let mut observed = self.observed.lock();
+        observed.retain(|known| known.strong_count() > 0);
+        let this = Arc::downgrade(clock);
+        if observed.iter().any(|known| known.ptr_eq(&this)) {
+            return;
+        }
+        observed.push(this);
+        drop(observed);
+        let bell = Arc::clone(&self.wakeup);
+        clock.on_change(Box::new(move || bell.ring()));
     }
 
     fn drive(&self, clock: &dyn Clock, options: DriverOptions, shared: &Shared) {

@@ -636,3 +636,35 @@ fn a_request_that_no_worker_took_to_the_router_has_its_condition_judged_again() 
     assert_eq!(centre.desk.take(), [], "nobody is free now");
     assert_eq!(centre.state(1), RequestState::Scheduled);
 }
+
+/// Counts who registers with it.
+struct CountingClock(AtomicUsize);
+
+impl Clock for CountingClock {
+    fn now(&self) -> Timestamp {
+        at(0)
+    }
+
+    fn on_change(&self, _: duewheel::ClockObserver) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn an_engine_that_is_started_again_observes_its_clock_once() {
+    let centre = centre();
+    let clocks = [(); 2].map(|()| Arc::new(CountingClock(AtomicUsize::new(0))));
+    for _ in 0..3 {
+        for clock in &clocks {
+            drop(
+                centre
+                    .engine
+                    .start(clock.clone(), DriverOptions::default())
+                    .unwrap(),
+            );
+        }
+    }
+    for clock in clocks {
+        assert_eq!(clock.0.load(Ordering::SeqCst), 1);
+    }
+}
