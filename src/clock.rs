@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::ids::Timestamp;
-use crate::sync::Mutex;
+use crate::sync::{Arc, Mutex};
 
 /// What [`Clock::on_change`] calls back.
 pub type ClockObserver = Box<dyn Fn() + Send + Sync>;
@@ -24,8 +24,8 @@ pub trait Clock: Send + Sync {
         Some(until.saturating_duration_since(self.now()))
     }
 
-    /// Registers a callback for clocks that are moved by hand, called after each move. Clocks that run
-    /// by themselves ignore it, which is the default.
+    /// Registers a callback for clocks that are moved by hand, called after each move, with no lock held.
+    /// It stays as long as the clock does. Clocks that run by themselves ignore it, which is the default.
     fn on_change(&self, observer: ClockObserver) {
         drop(observer);
     }
@@ -49,7 +49,8 @@ impl Clock for SystemClock {
 #[derive(Default)]
 pub struct ManualClock {
     now: Mutex<Timestamp>,
-    observers: Mutex<Vec<ClockObserver>>,
+    /// Copied when one is added, which is rare, so that they are called without the lock.
+    observers: Mutex<Arc<[Arc<ClockObserver>]>>,
 }
 
 impl ManualClock {
@@ -80,7 +81,8 @@ impl ManualClock {
     }
 
     fn notify(&self) {
-        for observer in self.observers.lock().iter() {
+        let observers = Arc::clone(&self.observers.lock());
+        for observer in &*observers {
             observer();
         }
     }
@@ -96,7 +98,12 @@ impl Clock for ManualClock {
     }
 
     fn on_change(&self, observer: ClockObserver) {
-        self.observers.lock().push(observer);
+        let mut observers = self.observers.lock();
+        *observers = observers
+            .iter()
+            .cloned()
+            .chain([Arc::new(observer)])
+            .collect();
     }
 }
 

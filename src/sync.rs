@@ -2,6 +2,6 @@
 //! their place by changing one file.
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-pub(crate) use std::sync::{Arc, LazyLock};
+pub(crate) use std::sync::{Arc, LazyLock, Weak};
 
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};

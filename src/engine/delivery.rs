@@ -75,14 +75,10 @@ impl Engine {
             Completion::Busy { .. } => {}
         }
         let left = shard.entries.get(index).filter(|entry| entry.id == id);
-        let (state, due) = match left {
-            Some(entry) => (entry.phase().state(), Some(entry.eligible)),
-            None => (RequestState::Completed, None),
-        };
+        let state = left.map_or(RequestState::Completed, |entry| entry.phase().state());
+        let timer = shard.timer_of(index);
         drop(shard);
-        if let Some(due) = due {
-            self.wakeup.notify_due(due);
-        }
+        self.notify_settled(timer);
         Ok(state)
     }
 
@@ -114,8 +110,8 @@ impl Engine {
         command: RoutingCommand,
         clock: impl Fn() -> Timestamp,
     ) {
-        let answer = catch_unwind(AssertUnwindSafe(|| self.router.route(command)));
-        self.settle(attempt, answer.ok(), clock());
+        let answer = caught(|| self.router.route(command));
+        self.settle(attempt, answer, clock());
     }
 
     /// [`route`](Self::route) for a batch. An answer that the router leaves out is a panic of the router.
@@ -125,7 +121,7 @@ impl Engine {
         commands: Vec<RoutingCommand>,
         now: Timestamp,
     ) {
-        let answers = catch_unwind(AssertUnwindSafe(|| self.router.route_batch(commands)));
+        let answers = caught(|| self.router.route_batch(commands));
         let mut answers = answers.unwrap_or_default().into_iter();
         for &attempt in attempts {
             self.settle(attempt, answers.next(), now);
@@ -180,14 +176,43 @@ impl Engine {
                 shard.fail_attempt(index, reason::PANIC, None, now, &mut trash);
             }
         }
+        let timer = shard.timer_of(index);
         drop(shard);
         // Whatever the answer held, and was not taken from it, goes here.
         drop(replaced);
+        self.notify_settled(timer);
+    }
+
+    /// An attempt was settled: its request may have ended, or be due at `timer` now.
+    fn notify_settled(&self, timer: Option<Timestamp>) {
+        if let Some(timer) = timer {
+            self.wakeup.notify_due(timer);
+        }
         self.wakeup.notify_end();
     }
 }
 
+/// Calls the router, with no lock held; `None` where it panics. What the panic carried is dropped here, where
+/// no lock is held either, and may panic itself.
+pub(super) fn caught<R>(call: impl FnOnce() -> R) -> Option<R> {
+    let panic = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(answer) => return Some(answer),
+        Err(panic) => panic,
+    };
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        // There is an end to it: this one is leaked.
+        std::mem::forget(second);
+    }
+    None
+}
+
 impl Shard {
+    /// When the request at `index`, if there is one, is next looked at.
+    fn timer_of(&self, index: u32) -> Option<Timestamp> {
+        let timer = self.entries.get(index)?.timer?;
+        self.wheel.due(timer).map(Timestamp::from_millis)
+    }
+
     /// The phase of an attempt's request, where it is pending and no newer attempt was released.
     pub(super) fn phase_of(&self, attempt: Attempt) -> Option<Phase> {
         let entry = self.entries.get(attempt.index)?;

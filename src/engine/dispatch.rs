@@ -153,10 +153,18 @@ impl Engine {
     /// What a worker's thread does until the dispatch is closed.
     pub(super) fn work(&self, dispatch: &Dispatch, clock: &dyn Clock) {
         while let Some((location, attempt, ahead)) = dispatch.take() {
+            // There is room in the queue.
+            self.wakeup.notify_end();
             self.dispatch_one(attempt, ahead, clock);
             dispatch.done(location);
             self.wakeup.notify_end();
         }
+    }
+
+    /// Whether the workers' queue, where there is one, takes nothing more.
+    pub(super) fn dispatch_is_full(&self) -> bool {
+        let dispatch = self.dispatch.read().clone();
+        dispatch.is_some_and(|dispatch| dispatch.is_full())
     }
 
     /// Routes a released attempt, unless its location was put on hold or its lifespan ended since.
@@ -174,8 +182,7 @@ impl Engine {
         }
         let page = shard.book.page(shard.entry(index).location);
         if page.is_some_and(|page| page.control.is_held()) {
-            // Nobody was told of this attempt: it is as if it had not been released.
-            shard.entry_mut(index).attempts -= 1;
+            shard.entry_mut(index).take_attempt_back();
             shard.park(index);
             return;
         }
@@ -193,7 +200,7 @@ impl Engine {
         for attempt in attempts {
             let mut shard = self.shards[attempt.place].lock();
             if shard.phase_of(attempt) == Some(Phase::Released) {
-                shard.entry_mut(attempt.index).attempts -= 1;
+                shard.entry_mut(attempt.index).take_attempt_back();
                 shard.wait(attempt.index);
             }
         }

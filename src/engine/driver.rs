@@ -125,8 +125,7 @@ impl Engine {
             threads: Vec::new(),
             ended: false,
         };
-        let bell = Arc::clone(&self.wakeup);
-        clock.on_change(Box::new(move || bell.ring()));
+        self.observe(&clock);
         for number in 0..options.workers {
             let (engine, clock) = (Arc::clone(self), Arc::clone(&clock));
             let dispatch = Arc::clone(dispatch.as_ref().expect("workers have a dispatch"));
@@ -141,11 +140,27 @@ impl Engine {
         Ok(running)
     }
 
+    /// Has the clock ring the bell whenever it is moved. Once a clock, because it never lets go of an
+    /// observer.
+    fn observe(&self, clock: &Arc<dyn Clock>) {
+        let mut observed = self.observed.lock();
+        observed.retain(|known| known.strong_count() > 0);
+        let this = Arc::downgrade(clock);
+        if observed.iter().any(|known| known.ptr_eq(&this)) {
+            return;
+        }
+        observed.push(this);
+        drop(observed);
+        let bell = Arc::clone(&self.wakeup);
+        clock.on_change(Box::new(move || bell.ring()));
+    }
+
     fn drive(&self, clock: &dyn Clock, options: DriverOptions, shared: &Shared) {
         while !shared.stop.load(Ordering::Acquire) {
             let number = shared.polls.fetch_add(1, Ordering::SeqCst) + 1;
             let now = clock.now();
-            let Ok(poll) = self.poll(now, options.poll_budget.max(1)) else {
+            let budget = options.poll_budget.max(1);
+            let Ok(poll) = self.poll_until(now, budget, &shared.stop) else {
                 self.wakeup.sleep(Timestamp::MAX, true, BUSY_WAIT, || true);
                 continue;
             };
@@ -159,7 +174,7 @@ impl Engine {
             }
             let in_flight = self.in_flight();
             shared.set_idle((!poll.blocked && in_flight == 0).then_some(number));
-            // A blocked poll has nothing to do before something ends, whatever is due.
+            // A blocked poll releases nothing before a worker makes room, whatever is due.
             let until = next.filter(|_| !poll.blocked).unwrap_or(Timestamp::MAX);
             let timeout = clock
                 .real_time_until(until)
@@ -171,7 +186,8 @@ impl Engine {
                 let earlier =
                     !poll.blocked && self.next_wakeup().is_some_and(|found| found < until);
                 let ended = ends_matter && self.in_flight() != in_flight;
-                !stop && !earlier && !ended
+                let room = poll.blocked && !self.dispatch_is_full();
+                !stop && !earlier && !ended && !room
             });
         }
     }

@@ -322,6 +322,13 @@ impl Entry {
         Verdict::Later
     }
 
+    /// Nobody was told of the attempt released last: it is as if it had not been. Before the first, the
+    /// condition is judged again, because by the next release the answer may be an old one.
+    pub(super) fn take_attempt_back(&mut self) {
+        self.attempts -= 1;
+        self.cleared &= self.attempts > self.attempts_before;
+    }
+
     /// Counts a failed attempt: the backoff to wait, or `None` after the last.
     pub(super) fn backoff(&self, random: u64) -> Option<Duration> {
         let retry = self.retry();

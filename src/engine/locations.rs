@@ -143,9 +143,13 @@ impl Engine {
             shard.leave_line(index);
             shard.book.open(to, &control);
             shard.move_to(index, to);
-            if shard.entry(index).phase() == Phase::Held {
+            // A slot that it reserved was the former location's.
+            let had_slot = std::mem::take(&mut shard.entry_mut(index).paced);
+            match shard.entry(index).phase() {
                 // Whether it waits on is for the new location to say, at the next poll.
-                shard.unpark(index, None, now, trash);
+                Phase::Held => shard.unpark(index, None, now, trash),
+                Phase::Waiting if had_slot => shard.wait(index),
+                _ => {}
             }
         });
         self.wakeup.notify_due(now);

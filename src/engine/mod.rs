@@ -65,11 +65,12 @@ use poll::Poller;
 use rules::Rules;
 use wakeup::Wakeup;
 
+use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::report::LatenessBook;
 use crate::router::Router;
-use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock};
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, Weak};
 
 /// The scheduling engine. Shared by reference or `Arc`; every method takes `&self`.
 ///
@@ -118,6 +119,8 @@ pub struct Engine {
     dispatch: RwLock<Option<Arc<Dispatch>>>,
     wakeup: Arc<Wakeup>,
     driven: AtomicBool,
+    /// Clocks that ring this engine's bell already.
+    observed: Mutex<Vec<Weak<dyn Clock>>>,
 }
 
 impl Engine {
@@ -160,6 +163,7 @@ impl Engine {
             dispatch: RwLock::new(None),
             wakeup: Arc::default(),
             driven: AtomicBool::new(false),
+            observed: Mutex::default(),
         }
     }
 

@@ -30,7 +30,7 @@ impl Engine {
         let mut gathering = Gathering {
             now,
             locations: HashMap::new(),
-            reasons: Vec::new(),
+            reasons: HashMap::new(),
             all: Forecast::new(options),
             empty: Forecast::new(options),
             oldest: None,
@@ -62,7 +62,15 @@ impl Engine {
             })
             .collect();
         locations.sort_unstable_by(|a, b| a.location.cmp(&b.location));
-        let mut reasons = gathering.reasons;
+        let mut reasons: Vec<ReasonCount> = gathering
+            .reasons
+            .into_iter()
+            .map(|((outcome, reason), count)| ReasonCount {
+                outcome,
+                reason,
+                count,
+            })
+            .collect();
         reasons.sort_unstable_by(|a, b| (a.outcome, &a.reason).cmp(&(b.outcome, &b.reason)));
         let states = sums(
             &RequestState::ALL[..RequestState::PENDING],
@@ -114,7 +122,7 @@ fn sums<K: Ord + Copy>(
 struct Gathering {
     now: Timestamp,
     locations: HashMap<LocationId, Gathered>,
-    reasons: Vec<ReasonCount>,
+    reasons: HashMap<(Outcome, Option<Arc<str>>), u64>,
     all: Forecast,
     empty: Forecast,
     oldest: Option<Oldest>,
@@ -167,26 +175,14 @@ impl Gathering {
                     *gathered.outcomes.entry(*outcome).or_default() += count;
                 }
                 for (outcome, reason, count) in page.outcomes() {
-                    self.reason(*outcome, reason.as_ref(), *count);
+                    let key = (*outcome, reason.clone());
+                    *self.reasons.entry(key).or_default() += count;
                 }
             }
             at += step;
             if step == pages.len() {
                 return;
             }
-        }
-    }
-
-    fn reason(&mut self, outcome: Outcome, reason: Option<&Arc<str>>, count: u64) {
-        let same =
-            |line: &&mut ReasonCount| line.outcome == outcome && line.reason.as_ref() == reason;
-        match self.reasons.iter_mut().find(same) {
-            Some(line) => line.count += count,
-            None => self.reasons.push(ReasonCount {
-                outcome,
-                reason: reason.cloned(),
-                count,
-            }),
         }
     }
 

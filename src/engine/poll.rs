@@ -14,11 +14,10 @@
 //! 4. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
 //!    dispatch workers' queue.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use hashbrown::HashMap;
 
 use super::Engine;
+use super::delivery::caught;
 use super::dispatch::Dispatch;
 use super::entry::{Phase, Verdict, reason};
 use super::error::Busy;
@@ -28,7 +27,7 @@ use super::shard::{ReadyKey, Shard, Trash};
 use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::{DueRequest, RoutingCommand};
 use crate::schedule::{Consultation, ProcessingCondition};
-use crate::sync::{Arc, Ordering};
+use crate::sync::{Arc, AtomicBool, Ordering};
 
 /// Timers fired while a shard is locked: some 30 us.
 const FIRE_STEP: usize = 128;
@@ -79,6 +78,16 @@ impl Engine {
     /// # Errors
     /// [`Busy`] while another poll runs, be it further up this thread's stack.
     pub fn poll(&self, now: Timestamp, budget: usize) -> Result<Poll, Busy> {
+        self.poll_until(now, budget, &AtomicBool::new(false))
+    }
+
+    /// [`poll`](Self::poll), which examines nothing more once `stop` is set.
+    pub(super) fn poll_until(
+        &self,
+        now: Timestamp,
+        budget: usize,
+        stop: &AtomicBool,
+    ) -> Result<Poll, Busy> {
         let taken = self.poller.lock().take();
         let mut polling = Polling {
             engine: self,
@@ -86,6 +95,7 @@ impl Engine {
             poller: Some(taken.ok_or(Busy)?),
             now,
             budget,
+            stop,
             fires_left: budget.max(FIRE_MIN),
             poll: Poll {
                 examined: 0,
@@ -112,6 +122,7 @@ struct Polling<'a> {
     poller: Option<Box<Poller>>,
     now: Timestamp,
     budget: usize,
+    stop: &'a AtomicBool,
     fires_left: usize,
     poll: Poll,
     trash: Trash,
@@ -162,6 +173,10 @@ impl Polling<'_> {
                 self.poller().gaps.caught_up();
                 break;
             };
+            if self.stop.load(Ordering::Acquire) {
+                self.poll.more = true;
+                break;
+            }
             if self.poll.examined >= self.budget {
                 if self.drop_idle_head(place) {
                     continue;
@@ -174,6 +189,10 @@ impl Polling<'_> {
                 .as_ref()
                 .is_some_and(|dispatch| dispatch.is_full())
             {
+                // Nothing is released, but leases run out and lifespans end all the same.
+                if self.fire_up_to(self.now) {
+                    continue;
+                }
                 self.poll.blocked = true;
                 break;
             }
@@ -259,7 +278,10 @@ impl Polling<'_> {
         while let Decision::Consult(due) = decision {
             let intake = shard.entry(index).intake;
             drop(shard);
-            let answer = catch_unwind(AssertUnwindSafe(|| engine.router.consult(&due)));
+            let answer = caught(|| engine.router.consult(&due));
+            if answer.is_none() {
+                engine.router_panics.fetch_add(1, Ordering::Relaxed);
+            }
             shard = engine.shards[place].lock();
             let still_here = shard
                 .entries
@@ -269,23 +291,31 @@ impl Polling<'_> {
                 return;
             }
             decision = match answer {
-                Ok(consultation) => {
+                Some(consultation) => {
                     let key = (due.location, due.response_media);
                     self.poller().consultations.insert(key, consultation);
                     self.decide(&mut shard, index)
                 }
-                Err(_panic) => {
-                    engine.router_panics.fetch_add(1, Ordering::Relaxed);
+                None => {
                     shard.entry_mut(index).attempts += 1;
                     shard.fail_attempt(index, reason::PANIC, None, self.now, &mut self.trash);
                     Decision::Settled
                 }
             };
         }
-        let Decision::Release { ahead } = decision else {
-            drop(shard);
-            self.trash.clear();
-            return;
+        let ahead = match decision {
+            Decision::Release { ahead } => ahead,
+            Decision::Consult(_) => {
+                // Its location was moved while the router was asked, and the answer is the former
+                // one's: it takes its turn again, which the budget bounds.
+                shard.wait(index);
+                return;
+            }
+            Decision::Settled => {
+                drop(shard);
+                self.trash.clear();
+                return;
+            }
         };
         self.poll.released += 1;
         let entry = shard.entry(index);

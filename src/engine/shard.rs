@@ -230,9 +230,19 @@ impl Shard {
         self.ready_live += 1;
         self.ready.push(Reverse(key));
         if self.ready.len() > READY_COMPACT_MIN && self.ready.len() > 2 * self.ready_live {
-            let entries = &self.entries;
-            self.ready.retain(|Reverse(key)| is_live(entries, key));
+            self.compact_ready();
         }
+    }
+
+    /// Leaves one key for each ready entry. One that was rescheduled to the very same time, again and again,
+    /// has several that look alive.
+    #[cold]
+    fn compact_ready(&mut self) {
+        let mut keys = std::mem::take(&mut self.ready).into_vec();
+        keys.retain(|Reverse(key)| is_live(&self.entries, key));
+        keys.sort_unstable();
+        keys.dedup();
+        self.ready = keys.into();
     }
 
     /// Takes the first of the ready heap; `None` where it was stale. It is then being examined.
@@ -430,4 +440,39 @@ fn is_live(entries: &Slab<Entry>, key: &ReadyKey) -> bool {
     entries.get(key.index).is_some_and(|entry| {
         entry.phase() == Phase::Ready && entry.intake == key.intake && entry.tick == key.tick
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::location::LocationControl;
+    use crate::ids::LocationId;
+    use crate::request::InteractionRequest;
+    use crate::schedule::ScheduleData;
+    use crate::sync::AtomicUsize;
+
+    #[test]
+    fn the_ready_heap_does_not_grow_with_reschedules_to_the_same_time() {
+        let rules = Arc::new(Rules {
+            hash_key: [1, 2],
+            grace: Duration::from_secs(60),
+            pending: AtomicUsize::new(1),
+            in_flight: AtomicUsize::new(0),
+        });
+        let mut shard = Shard::new(rules, Duration::ZERO, 0);
+        let (here, now) = (LocationId::from_index(0), Timestamp::from_millis(10));
+        let control: Arc<LocationControl> = Arc::default();
+        shard.book.open(here, &control);
+        let request = InteractionRequest::new(RequestId::integer(1), here);
+        let hash = shard.rules.hash(request.id);
+        shard.insert(Entry::new(request, 0, 1, now), hash);
+        let index = shard.find(RequestId::integer(1), hash).unwrap();
+        for _ in 0..1_000 {
+            let fired = shard.fire(now, 1, &Gaps::default(), &mut Trash::new());
+            assert_eq!((fired, shard.entry(index).phase()), (1, Phase::Ready));
+            shard.replace_schedule(index, ScheduleData::at(now), now);
+            shard.check_invariants();
+            assert!(shard.ready.len() <= READY_COMPACT_MIN + 1);
+        }
+    }
 }

@@ -17,7 +17,7 @@ const AWAKE: u64 = 0;
 #[derive(Default)]
 pub(super) struct Wakeup {
     sleeping_until: AtomicU64,
-    /// The sleeper also waits for an attempt to end.
+    /// The sleeper also waits for an attempt to end, or to be taken from the workers' queue.
     ends_matter: AtomicBool,
     rung: Mutex<bool>,
     bell: Condvar,
@@ -31,7 +31,7 @@ impl Wakeup {
         }
     }
 
-    /// An attempt ended: wakes a driver that waits for that.
+    /// An attempt ended, or left the workers' queue: wakes a driver that waits for that.
     pub(super) fn notify_end(&self) {
         if self.ends_matter.load(Ordering::SeqCst) {
             self.ring();

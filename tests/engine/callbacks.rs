@@ -174,3 +174,85 @@ fn a_panic_in_consult_is_one_failed_attempt() {
         (at(40), 2, false)
     );
 }
+
+#[test]
+fn a_location_moved_while_the_router_is_consulted_loses_no_request() {
+    let centre = centre();
+    let there = centre.engine.directory().enter("AA0102").unwrap();
+    let engine = Arc::downgrade(&centre.engine);
+    let here = centre.here;
+    centre.desk.opinion(move |due| {
+        if due.location == here {
+            let engine = engine.upgrade().unwrap();
+            let _ = engine.move_location(here, there, due.now).unwrap();
+        }
+        duewheel::Consultation::default()
+    });
+    for id in 1..=3 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    centre.poll(at(10));
+    assert_eq!(centre.desk.take_ids(), [1, 2, 3]);
+    assert_eq!(centre.engine.pending(), 0, "none is examined for ever");
+}
+
+/// What a router's panic may carry: something of the user's that does as it likes when it is dropped.
+struct Noisy(Box<dyn Fn() + Send>);
+
+impl Drop for Noisy {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn what_a_panic_in_consult_carried_is_dropped_outside_locks() {
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let centre = centre_with(Engine::builder().shards(1));
+        let engine = Arc::downgrade(&centre.engine);
+        centre.desk.opinion(move |due| {
+            let (engine, id) = (engine.clone(), due.id);
+            std::panic::panic_any(Noisy(Box::new(move || {
+                let _ = engine.upgrade().unwrap().status(id);
+            })));
+        });
+        centre.schedule(centre.request(1, at(10)), at(0));
+        run(&centre, at(0), at(1_000));
+        done.send(centre.outcome(1).0).unwrap();
+    });
+    let outcome = finished
+        .recv_timeout(std::time::Duration::from_secs(20))
+        .expect("no lock is held while it is dropped");
+    assert_eq!(outcome, Some(Outcome::DeadLettered));
+}
+
+#[test]
+fn a_panic_that_panics_again_when_dropped_is_one_failed_attempt() {
+    let noisy = || {
+        std::panic::panic_any(Noisy(Box::new(|| {
+            panic!("a second panic that the test makes")
+        })));
+    };
+    for batch in [1, 2] {
+        let centre = centre_with(Engine::builder().route_batch(batch));
+        centre.desk.answer(move |command| {
+            if command.attempt == 1 && command.id == 1.into() {
+                noisy();
+            }
+            Disposition::Routed
+        });
+        centre.desk.opinion(move |due| {
+            if due.attempt == 1 && due.id == 2.into() {
+                noisy();
+            }
+            duewheel::Consultation::default()
+        });
+        centre.schedule(centre.immediate(1), at(10));
+        centre.schedule(centre.request(2, at(10)), at(0));
+        run(&centre, at(0), at(100));
+        let report = centre.engine.report(at(100));
+        assert_eq!((report.router_panics, report.pending), (2, 0));
+        assert_eq!(report.outcomes[&Outcome::Routed], 2);
+    }
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use duewheel::{
     Clock, Completion, Disposition, DriverOptions, Engine, ManualClock, RequestState, Running,
-    ScheduleErrorReason, Shutdown, StartError, SystemClock, Timestamp,
+    ScheduleData, ScheduleErrorReason, Shutdown, StartError, SystemClock, Timestamp,
 };
 
 use crate::support::{Centre, at, centre, centre_with, secs};
@@ -446,4 +446,235 @@ fn two_engines_in_one_process_are_independent() {
     });
     assert_eq!(one.state(1), RequestState::Scheduled);
     drop(second);
+}
+
+#[test]
+fn a_clocks_observer_may_use_the_clock() {
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let clock = Arc::new(ManualClock::new(at(0)));
+        let inner = Arc::downgrade(&clock);
+        clock.on_change(Box::new(move || {
+            let clock = inner.upgrade().unwrap();
+            if clock.now() < at(3) {
+                clock.advance(secs(1));
+            }
+            clock.on_change(Box::new(|| {}));
+        }));
+        clock.set(at(1));
+        done.send(clock.now()).unwrap();
+    });
+    let now = finished.recv_timeout(PATIENCE);
+    assert_eq!(now, Ok(at(3)), "observers run with no lock held");
+}
+
+/// A router that lets nobody out until it is opened.
+fn gated(centre: &Centre) -> Arc<(parking_lot::Mutex<bool>, parking_lot::Condvar)> {
+    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let shut = Arc::clone(&gate);
+    centre.desk.answer(move |_| {
+        let mut open = shut.0.lock();
+        while !*open {
+            shut.1.wait(&mut open);
+        }
+        Disposition::Routed
+    });
+    gate
+}
+
+fn open(gate: &(parking_lot::Mutex<bool>, parking_lot::Condvar)) {
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+}
+
+#[test]
+fn a_stop_ends_the_poll_that_runs() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let gate = gated(&centre);
+    let running = start(&centre, &clock, 0);
+    for id in 0..10 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    clock.set(at(10));
+    eventually("the first is at the router", || {
+        centre.engine.in_flight() == 1
+    });
+    let report = running.shutdown(Shutdown::Stop, Duration::from_millis(20));
+    assert_eq!((report.pending, report.timed_out), (10, true));
+    open(&gate);
+    eventually("the first has ended", || centre.engine.in_flight() == 0);
+    eventually("the poll has ended", || {
+        centre.engine.poll(at(0), 1).is_ok()
+    });
+    assert_eq!(centre.desk.take_ids(), [0], "nothing more is released");
+    assert_eq!(centre.poll(at(10)), 9);
+}
+
+#[test]
+fn leases_run_out_and_lifespans_end_while_the_dispatch_queue_is_full() {
+    let centre = centre_with(Engine::builder().lease(secs(60)));
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let there = centre.engine.directory().enter("AA0102").unwrap();
+    centre.engine.hold(there, at(0)).unwrap();
+    let mut parked = centre.immediate(100);
+    parked.location = there;
+    parked.schedule = Some(
+        ScheduleData::builder()
+            .time(at(5))
+            .not_after(at(40))
+            .build()
+            .unwrap(),
+    );
+    centre.schedule(parked, at(0));
+    let gate = gated(&centre);
+    let running = start(&centre, &clock, 1);
+    for id in 0..20 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    clock.set(at(10));
+    eventually("the queue is full", || {
+        centre.engine.in_flight() == 9 && centre.state(0) == RequestState::Routing
+    });
+    clock.set(at(40));
+    eventually("a lifespan ends on hold", || {
+        centre.state(100) == RequestState::Completed
+    });
+    clock.set(at(70));
+    eventually("a lease runs out", || {
+        centre.state(0) == RequestState::Scheduled
+    });
+    open(&gate);
+    clock.set(at(200));
+    eventually("all end", || centre.engine.pending() == 0);
+    drop(running);
+}
+
+/// The quickest of a few rounds: what waits for the driver's own half second is never quick.
+fn quickest(mut round: impl FnMut() -> Duration) -> Duration {
+    (0..5).map(|_| round()).min().unwrap()
+}
+
+#[test]
+fn room_in_the_dispatch_queue_wakes_the_driver() {
+    let took = quickest(|| {
+        let centre = centre();
+        let gate = gated(&centre);
+        let options = DriverOptions {
+            workers: 4,
+            dispatch_max: 1,
+            ..DriverOptions::default()
+        };
+        let clock = Arc::new(ManualClock::new(at(0)));
+        let running = centre.engine.start(clock.clone(), options).unwrap();
+        for id in 0..5 {
+            centre.schedule(centre.request(id, at(10)), at(0));
+        }
+        clock.set(at(10));
+        let began = Instant::now();
+        // Three are at the router, which is the location's share, and one waits.
+        eventually("the workers are busy", || centre.engine.in_flight() == 4);
+        let took = began.elapsed();
+        open(&gate);
+        drop(running);
+        took
+    });
+    assert!(took < Duration::from_millis(400), "{took:?}");
+}
+
+#[test]
+fn a_completion_wakes_a_driver_that_drains() {
+    let took = quickest(|| {
+        let centre = centre();
+        centre.desk.answer(|_| Disposition::Accepted {
+            lease_for: secs(300),
+        });
+        let clock = Arc::new(ManualClock::new(at(10)));
+        let running = start(&centre, &clock, 0);
+        centre.schedule(centre.request(1, at(10)), at(10));
+        eventually("it is accepted", || {
+            centre.engine.in_flight() == 1 && !centre.desk.is_empty()
+        });
+        let drain = std::thread::spawn(move || running.shutdown(Shutdown::Drain, PATIENCE));
+        std::thread::sleep(Duration::from_millis(20));
+        let lease = centre.desk.take()[0].lease;
+        let began = Instant::now();
+        let routed = duewheel::Completion::Routed;
+        let _ = centre.engine.complete(&lease, routed, at(10)).unwrap();
+        assert!(!drain.join().unwrap().timed_out);
+        began.elapsed()
+    });
+    assert!(took < Duration::from_millis(250), "{took:?}");
+}
+
+#[test]
+fn a_request_that_no_worker_took_to_the_router_has_its_condition_judged_again() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(0)));
+    let engine = Arc::downgrade(&centre.engine);
+    centre.desk.answer(move |command| {
+        if command.id == 0.into() {
+            let engine = engine.upgrade().unwrap();
+            // The other is queued behind this one.
+            eventually("both are released", || engine.in_flight() == 2);
+            engine.hold(command.location, command.released).unwrap();
+        }
+        Disposition::Routed
+    });
+    centre.desk.expects_wait(Some(secs(1)));
+    let running = start(&centre, &clock, 1);
+    let schedule = ScheduleData::builder()
+        .time_if(at(10), duewheel::ProcessingCondition::WaitBelow(secs(60)))
+        .time(at(5_000))
+        .build()
+        .unwrap();
+    centre.schedule(centre.request(0, at(10)), at(0));
+    centre.schedule(centre.immediate(1).with_schedule(schedule), at(0));
+    clock.set(at(10));
+    eventually("the other is parked", || {
+        centre.state(1) == RequestState::Held
+    });
+    centre.desk.take();
+    centre.desk.take_consulted();
+    centre.desk.expects_wait(None);
+    clock.set(at(1_000));
+    centre.engine.resume(centre.here, None, at(1_000)).unwrap();
+    eventually("it is consulted upon", || {
+        !centre.desk.take_consulted().is_empty()
+    });
+    assert!(!running.shutdown(Shutdown::Drain, PATIENCE).timed_out);
+    assert_eq!(centre.desk.take(), [], "nobody is free now");
+    assert_eq!(centre.state(1), RequestState::Scheduled);
+}
+
+/// Counts who registers with it.
+struct CountingClock(AtomicUsize);
+
+impl Clock for CountingClock {
+    fn now(&self) -> Timestamp {
+        at(0)
+    }
+
+    fn on_change(&self, _: duewheel::ClockObserver) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn an_engine_that_is_started_again_observes_its_clock_once() {
+    let centre = centre();
+    let clocks = [(); 2].map(|()| Arc::new(CountingClock(AtomicUsize::new(0))));
+    for _ in 0..3 {
+        for clock in &clocks {
+            drop(
+                centre
+                    .engine
+                    .start(clock.clone(), DriverOptions::default())
+                    .unwrap(),
+            );
+        }
+    }
+    for clock in clocks {
+        assert_eq!(clock.0.load(Ordering::SeqCst), 1);
+    }
 }

@@ -261,3 +261,31 @@ fn the_book_does_not_grow_with_what_has_left() {
     assert_eq!(centre.engine.pending(), 0);
     assert_eq!(centre.engine.next_wakeup(), None);
 }
+
+#[test]
+fn a_moved_location_leaves_its_pace_behind() {
+    let centre = centre();
+    let there = centre.engine.directory().enter("AA0102").unwrap();
+    centre
+        .engine
+        .resume(centre.here, Pace::per_second(1), at(0))
+        .unwrap();
+    for id in 0..100 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    // One goes out, the others wait for their slots.
+    assert_eq!(centre.poll(at(10)), 1);
+    centre
+        .engine
+        .resume(there, Pace::per_second(10), at(10))
+        .unwrap();
+    let moved = centre.engine.move_location(centre.here, there, at(10));
+    assert_eq!(moved.unwrap().changed, 99);
+    run(&centre, at(10), at(20));
+    assert_eq!(centre.engine.pending(), 0, "99 at ten a second");
+    let seconds: Vec<_> = centre.desk.take()[1..]
+        .chunks(10)
+        .map(|second| second[0].released)
+        .collect();
+    assert_eq!(seconds, (10..20).map(at).collect::<Vec<_>>());
+}

@@ -57,6 +57,10 @@ impl Desk {
         std::mem::take(&mut self.commands.lock().unwrap())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commands.lock().unwrap().is_empty()
+    }
+
     /// Their ids.
     pub(crate) fn take_ids(&self) -> Vec<u128> {
         self.take()
