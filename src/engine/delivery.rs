@@ -15,12 +15,14 @@ use crate::sync::Ordering;
 impl Engine {
     /// Tells how an accepted attempt ended. Valid from the moment [`Router::route`] is called (the
     /// disposition that it then returns is ignored), and until a newer attempt is released: it wins over
-    /// a lease that ran out, as long as the request has neither ended nor gone out again.
+    /// a lease that ran out, as long as the request has neither ended nor gone out again. So does a final
+    /// completion over an earlier `Busy` or a reschedule; `Busy` then says nothing new, and changes nothing.
     ///
     /// O(1), one shard lock.
     ///
     /// # Errors
-    /// [`CompleteError::Stale`] for a lease that was settled or superseded;
+    /// [`CompleteError::Stale`] for a lease whose request has ended or has a newer attempt, and for one of
+    /// another epoch;
     /// [`CompleteError::Unknown`] where its request never was, or is forgotten.
     ///
     /// [`Router::route`]: crate::Router::route

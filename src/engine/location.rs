@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{LocationId, Timestamp};
 use crate::sync::{Arc, AtomicU8, Mutex, Ordering, RwLock};
 
-/// At most so many releases a second, evenly spread.
+/// At most so many releases a second, evenly spread to the microsecond: between two releases lie 1 s divided by
+/// the pace, rounded up (so that a pace of more than a million is one of a million).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Pace(NonZeroU32);

@@ -187,7 +187,7 @@ impl Engine {
 
     /// The earliest time at which a poll has something to do, or a time before it: a poll then finds
     /// nothing due, and the next answer is later. `None` where nothing will ever fall due by itself.
-    /// O(shards), without a lock while anything is pending.
+    /// O(shards), with a short lock for each shard that holds nothing.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         self.shards.iter().filter_map(ShardCell::next_event).min()

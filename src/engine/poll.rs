@@ -73,7 +73,11 @@ impl Engine {
     /// requests it examines, a poll may move up to the greater of `budget` and 4096 requests from their
     /// wheels, and end those whose lifespan is over.
     ///
-    /// O(shards + what is due, up to the budget); with nothing due no lock is taken.
+    /// A budget of 0 examines nothing. Anything that falls due meanwhile, or that the router sends back to now or
+    /// before, is taken up by the same poll as long as the budget lasts: a budget of `usize::MAX` may never
+    /// return.
+    ///
+    /// O(shards + what is due, up to the budget); with nothing due no shard that has something pending is locked.
     ///
     /// # Errors
     /// [`Busy`] while another poll runs, be it further up this thread's stack.
