@@ -145,16 +145,18 @@ impl Engine {
     /// Has the clock ring the bell whenever it is moved. Once a clock, because it never lets go of an
     /// observer.
     fn observe(&self, clock: &Arc<dyn Clock>) {
-        let mut observed = self.observed.lock();
-        observed.retain(|known| known.strong_count() > 0);
         let this = Arc::downgrade(clock);
-        if observed.iter().any(|known| known.ptr_eq(&this)) {
+        let known = {
+            let mut observed = self.observed.lock();
+            observed.retain(|clock| clock.strong_count() > 0);
+            observed.iter().any(|clock| clock.ptr_eq(&this))
+        };
+        if known {
             return;
         }
-        observed.push(this);
-        drop(observed);
         let bell = Arc::clone(&self.wakeup);
         clock.on_change(Box::new(move || bell.ring()));
+        self.observed.lock().push(this);
     }
 
     fn drive(&self, clock: &dyn Clock, options: DriverOptions, shared: &Shared) {
