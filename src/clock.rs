@@ -63,7 +63,7 @@ impl ManualClock {
         }
     }
 
-    /// Shows `now` from here on, earlier than before or later.
+    /// Shows `now` from here on, earlier than before or later, and calls the observers on this thread.
     pub fn set(&self, now: Timestamp) {
         *self.now.lock() = now;
         self.notify();

@@ -27,7 +27,8 @@ use crate::sync::Arc;
 
 /// The embedder's routing system.
 ///
-/// Implementations are shared by every thread that polls or dispatches.
+/// Implementations are shared by every thread that polls or dispatches. Any method of the engine may be called
+/// from inside; [`Engine::poll`](crate::Engine::poll) then answers `Busy` where the caller is a poll.
 pub trait Router: Send + Sync {
     /// What the routing system knows now: expected wait, agents ready, queue length, and how many
     /// conditional releases the answer is good for.

@@ -295,11 +295,7 @@ fn what_had_waited_for_its_pace_went_first_or_last_by_its_shard() {
         for id in 0..2 {
             centre.schedule(id, ScheduleData::at(at(10)), at(0));
         }
-        assert_eq!(
-            centre.poll(at(10)),
-            1,
-            "the second is given a place at 11 s"
-        );
+        assert_eq!(centre.poll(at(10)), 1, "the second waits in line");
         let between = Timestamp::from_millis(at(10).as_millis() + 500);
         let elsewhere = InteractionRequest::new(other.into(), centre.there)
             .with_schedule(ScheduleData::at(between));
@@ -307,8 +303,8 @@ fn what_had_waited_for_its_pace_went_first_or_last_by_its_shard() {
         assert_eq!(centre.poll(at(20)), 2);
         assert_eq!(
             centre.last().id,
-            1.into(),
-            "by its place, whatever its shard"
+            other.into(),
+            "by its tick, whatever its shard"
         );
     }
 }
@@ -347,4 +343,35 @@ fn a_request_was_missed_in_a_gap_from_before_the_clock_stepped_back() {
         .missed(MissedPolicy::Expire);
     centre.schedule(2, strict.build().unwrap(), at(5));
     assert_eq!(centre.poll(at(40)), 1, "within its grace");
+}
+
+#[test]
+fn places_in_a_paced_line_were_lost_when_their_requests_left() {
+    let centre = centre(nothing_known, routed);
+    let pace = Pace::per_second(1);
+    let _ = centre.engine.resume(centre.here, pace, at(0)).unwrap();
+    for id in 0..100 {
+        centre.schedule(id, ScheduleData::at(at(10)), at(0));
+    }
+    assert_eq!(centre.poll(at(10)), 1);
+    let _ = centre.engine.cancel_location(centre.here, at(10)).unwrap();
+    centre.schedule(200, ScheduleData::at(at(11)), at(10));
+    assert_eq!(centre.poll(at(11)), 1, "nothing stands before it");
+}
+
+#[test]
+fn a_later_and_more_urgent_request_waited_behind_the_whole_paced_line() {
+    let centre = centre(nothing_known, routed);
+    let pace = Pace::per_second(1);
+    let _ = centre.engine.resume(centre.here, pace, at(0)).unwrap();
+    for id in 0..5 {
+        centre.schedule(id, ScheduleData::at(at(10)), at(0));
+    }
+    assert_eq!(centre.poll(at(10)), 1);
+    let urgent = InteractionRequest::new(9.into(), centre.here)
+        .with_priority(duewheel::Priority(255))
+        .with_schedule(ScheduleData::at(at(10)));
+    let _ = centre.engine.schedule(urgent, at(10)).unwrap();
+    assert_eq!(centre.poll(at(11)), 1);
+    assert_eq!(centre.last().id, 9.into(), "the same tick, and more urgent");
 }

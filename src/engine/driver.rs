@@ -27,11 +27,13 @@ const DROP_WAIT: Duration = Duration::from_secs(5);
 #[must_use]
 pub struct DriverOptions {
     /// Threads that call the router. 0, the default, calls it on the polling thread, which keeps the
-    /// order of release over all locations; with workers it holds per location.
+    /// order of release over all locations; with workers it holds per location, of which at most one
+    /// fewer than there are workers is served at once.
     pub workers: usize,
-    /// Released commands that may wait for the workers; default 1024. What is due beyond waits in order.
+    /// Released commands that may wait for the workers; default 1024, 0 counts as 1. What is due
+    /// beyond waits in order.
     pub dispatch_max: usize,
-    /// Requests examined by one poll at most; default 1024.
+    /// Requests examined by one poll at most; default 1024, 0 counts as 1.
     pub poll_budget: usize,
 }
 
@@ -143,16 +145,18 @@ impl Engine {
     /// Has the clock ring the bell whenever it is moved. Once a clock, because it never lets go of an
     /// observer.
     fn observe(&self, clock: &Arc<dyn Clock>) {
-        let mut observed = self.observed.lock();
-        observed.retain(|known| known.strong_count() > 0);
         let this = Arc::downgrade(clock);
-        if observed.iter().any(|known| known.ptr_eq(&this)) {
+        let known = {
+            let mut observed = self.observed.lock();
+            observed.retain(|clock| clock.strong_count() > 0);
+            observed.iter().any(|clock| clock.ptr_eq(&this))
+        };
+        if known {
             return;
         }
-        observed.push(this);
-        drop(observed);
         let bell = Arc::clone(&self.wakeup);
         clock.on_change(Box::new(move || bell.ring()));
+        self.observed.lock().push(this);
     }
 
     fn drive(&self, clock: &dyn Clock, options: DriverOptions, shared: &Shared) {

@@ -13,8 +13,9 @@ use crate::wheel::Handle;
 ///
 /// | phase | public state | wheel timer | elsewhere |
 /// |---|---|---|---|
-/// | `Waiting` | Scheduled | at the earlier of `eligible` (or its paced slot) and not-after | |
+/// | `Waiting` | Scheduled | at the earlier of `eligible` and not-after | |
 /// | `Ready` | Scheduled | none: expiry is judged when examined | in the ready heap |
+/// | `InLine` | Scheduled | where its next processing time or its not-after overtakes it | in its location's line |
 /// | `Examining` | Scheduled | none | being consulted upon by the one poll that runs |
 /// | `Held` | Held | at not-after | |
 /// | `Released` | Released | none | in a dispatch queue |
@@ -23,6 +24,7 @@ use crate::wheel::Handle;
 pub(super) enum Phase {
     Waiting,
     Ready,
+    InLine,
     Examining,
     Held,
     Released,
@@ -32,7 +34,7 @@ pub(super) enum Phase {
 impl Phase {
     pub(super) fn state(self) -> RequestState {
         match self {
-            Self::Waiting | Self::Ready | Self::Examining => RequestState::Scheduled,
+            Self::Waiting | Self::Ready | Self::InLine | Self::Examining => RequestState::Scheduled,
             Self::Held => RequestState::Held,
             Self::Released => RequestState::Released,
             Self::Routing => RequestState::Routing,
@@ -78,11 +80,8 @@ pub(super) struct Entry {
     pub(super) accepted: Timestamp,
     /// The processing time at hand.
     pub(super) due: Timestamp,
-    /// When it became releasable, or will.
+    /// When it became releasable, or will: the tick it is ordered by.
     pub(super) eligible: Timestamp,
-    /// The tick it is ordered by: when it is looked at for release. Later than `eligible` where it has a
-    /// place in its location's line.
-    pub(super) tick: Timestamp,
     pub(super) timer: Option<Handle>,
     /// Its line in the location book.
     pub(super) stamp: u64,
@@ -106,8 +105,6 @@ pub(super) struct Entry {
     pub(super) examined: bool,
     /// Its condition has held once: a retry does not judge it again.
     pub(super) cleared: bool,
-    /// It has a place in its location's line.
-    pub(super) paced: bool,
     /// An earlier attempt may have been acted on.
     pub(super) redelivery: bool,
 }
@@ -129,7 +126,6 @@ impl Entry {
             accepted: now,
             due: now,
             eligible: now,
-            tick: now,
             timer: None,
             stamp: 0,
             location: request.location,
@@ -144,7 +140,6 @@ impl Entry {
             judged: true,
             examined: false,
             cleared: false,
-            paced: false,
             redelivery: false,
         };
         if let Some(schedule) = request.schedule {
@@ -183,7 +178,6 @@ impl Entry {
         self.judged = false;
         self.examined = false;
         self.cleared = false;
-        self.paced = false;
     }
 
     pub(super) fn not_after(&self) -> Option<Timestamp> {
@@ -231,11 +225,17 @@ impl Entry {
             && self.next_time().is_some_and(|next| next <= now)
     }
 
-    /// Whether something came while it waited for its turn: the end of its lifespan, or its next
-    /// processing time, which then decides, by its own tick.
-    pub(super) fn is_overtaken(&self, now: Timestamp) -> bool {
+    /// When something else decides about a request that waits for its turn: the end of its lifespan, or its
+    /// next processing time, which then goes by its own tick.
+    pub(super) fn overtaken_at(&self) -> Option<Timestamp> {
         let is_retried = self.attempts > self.attempts_before;
-        self.has_expired(now) || !is_retried && self.next_takes_over(now)
+        let takes_over = !is_retried && *self.condition() != ProcessingCondition::Always;
+        let next = self.next_time().filter(|_| takes_over);
+        next.into_iter().chain(self.not_after()).min()
+    }
+
+    pub(super) fn is_overtaken(&self, now: Timestamp) -> bool {
+        self.overtaken_at().is_some_and(|time| time <= now)
     }
 
     /// Its time has come: which processing time applies, and was it missed? `missed` says whether
@@ -288,12 +288,8 @@ impl Entry {
             .as_ref()
             .expect("only a schedule has conditions");
         if let Some(next) = self.next_time() {
-            // A slot that its condition did not use is lost.
-            self.paced = false;
+            // Where the next time comes first, it takes over when it is seen to have come.
             self.eligible = now.saturating_add(schedule.recheck()).min(next);
-            if self.eligible == next {
-                self.set_step(self.step + 1);
-            }
             return Verdict::Later;
         }
         use crate::schedule::ExhaustedRule;

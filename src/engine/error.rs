@@ -63,7 +63,7 @@ pub enum CancelError {
     },
 }
 
-/// Why a request was not rescheduled. Nothing was changed.
+/// Why a request was not rescheduled. Its schedule was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RescheduleError {
@@ -97,7 +97,7 @@ pub enum CompleteError {
     /// No request of this id is pending or remembered.
     #[error("request {0} is unknown")]
     Unknown(RequestId),
-    /// The lease was settled, or a newer attempt was released since.
+    /// Its request has ended, or a newer attempt was released since, or it is another epoch's.
     #[error("the lease of request {id} is stale: the request is {state}")]
     Stale {
         /// The request.

@@ -21,18 +21,18 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    /// A poll begins. O(1).
-    pub(super) fn polled(&mut self, now: Timestamp, grace: Duration) {
+    /// A poll begins. Says whether the clock has stepped back since the last one. O(1).
+    pub(super) fn polled(&mut self, now: Timestamp, grace: Duration) -> bool {
         let since = self.last_poll.replace(now);
         let wide = since.is_none_or(|since| now.saturating_duration_since(since) > grace);
-        if !wide {
-            return;
+        if wide {
+            self.gaps.push((since, now));
         }
-        self.gaps.push((since, now));
         if self.gaps.len() > GAPS_MAX {
             let (_, until) = self.gaps.remove(1);
             self.gaps[0].1 = self.gaps[0].1.max(until);
         }
+        since.is_some_and(|since| now < since)
     }
 
     /// All that is due was seen: no gap so far matters any more.

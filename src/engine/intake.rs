@@ -114,7 +114,8 @@ impl Engine {
     /// O(1), one shard lock.
     ///
     /// # Errors
-    /// [`CancelError::TooLate`] once it was released, or where it has ended otherwise;
+    /// [`CancelError::TooLate`] once it was released, or where it has ended otherwise, be it just now because
+    /// its lifespan is over;
     /// [`CancelError::Unknown`] where it never was, or is forgotten.
     pub fn cancel(&self, id: RequestId, now: Timestamp) -> Result<Cancelled, CancelError> {
         let (place, hash) = self.place(id);
@@ -140,7 +141,8 @@ impl Engine {
     /// O(1), one shard lock.
     ///
     /// # Errors
-    /// [`RescheduleError`]; nothing was changed.
+    /// [`RescheduleError`]. The schedule was not changed; a request whose lifespan is found to be over ends as
+    /// expired.
     pub fn reschedule(
         &self,
         id: RequestId,
@@ -186,8 +188,8 @@ impl Engine {
         })
     }
 
-    /// What is known of a request: while it is pending, and after that while it is remembered. O(1), one
-    /// shard lock.
+    /// What is known of a request: while it is pending, and after that until it is forgotten, which polls and
+    /// ends of other requests do in steps once its span is over. O(1), one shard lock.
     #[must_use]
     pub fn status(&self, id: RequestId) -> Option<RequestStatus> {
         let (place, hash) = self.place(id);

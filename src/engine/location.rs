@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{LocationId, Timestamp};
 use crate::sync::{Arc, AtomicU8, Mutex, Ordering, RwLock};
 
-/// At most so many releases a second, evenly spread.
+/// At most so many releases a second, evenly spread to the microsecond: between two releases lie 1 s divided by
+/// the pace, rounded up (so that a pace of more than a million is one of a million).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Pace(NonZeroU32);
@@ -56,7 +57,8 @@ impl LocationControl {
     /// Starts releases again, and says since when they were held.
     pub(super) fn resume(&self, pace: Option<Pace>) -> Option<Timestamp> {
         let mut rules = self.rules.lock();
-        rules.pace = pace.map(Bucket::new);
+        let former = rules.pace.take();
+        rules.pace = pace.map(|pace| Bucket::after(pace, former.as_ref()));
         let since = rules.held_since.take();
         self.publish(&rules);
         since
@@ -66,13 +68,31 @@ impl LocationControl {
         self.flags.load(Ordering::Acquire) & HELD != 0
     }
 
-    /// Whether the pace lets a release go now (`None`), or else its place in the line, which is then kept
-    /// for it. `in_line`: it had a place, which has come.
-    pub(super) fn turn(&self, now: Timestamp, in_line: bool) -> Option<Timestamp> {
+    /// Takes the token that a release needs, or says when there will be one.
+    pub(super) fn take_token(&self, now: Timestamp) -> Result<(), Timestamp> {
         if self.flags.load(Ordering::Acquire) & PACED == 0 {
-            return None;
+            return Ok(());
         }
-        self.rules.lock().pace.as_mut()?.turn(now, in_line)
+        match &mut self.rules.lock().pace {
+            Some(bucket) => bucket.take(now),
+            None => Ok(()),
+        }
+    }
+
+    /// When there is a token: `now`, or later.
+    pub(super) fn next_token(&self, now: Timestamp) -> Timestamp {
+        match &self.rules.lock().pace {
+            Some(bucket) => bucket.next(now),
+            None => now,
+        }
+    }
+
+    fn step_back(&self, now: Timestamp) {
+        if self.flags.load(Ordering::Acquire) & PACED != 0
+            && let Some(bucket) = &mut self.rules.lock().pace
+        {
+            bucket.step_back(now);
+        }
     }
 
     pub(super) fn snapshot(&self) -> (bool, Option<Pace>) {
@@ -92,48 +112,50 @@ impl LocationControl {
 
 /// A token bucket of depth one in its virtual-scheduling form (the "generic cell rate algorithm" of
 /// ITU-T I.371): it keeps the time of the next token instead of a count of tokens.
-///
-/// Who finds no token takes the next place in a line, so that the order stays. A place is a time to look
-/// again and no token: after a stall many places have passed at once, and still their releases are spread.
 struct Bucket {
     pace: Pace,
     /// The next token's time, in microseconds since the epoch.
     next_us: u128,
-    /// The next place in the line.
-    line_us: u128,
-    /// The time it was asked at last.
-    asked_us: u128,
 }
 
 impl Bucket {
-    fn new(pace: Pace) -> Self {
-        Self {
-            pace,
-            next_us: 0,
-            line_us: 0,
-            asked_us: 0,
+    /// A bucket that takes over from a former one: the last release counts against the new pace, so that
+    /// setting a pace again grants nothing.
+    fn after(pace: Pace, former: Option<&Self>) -> Self {
+        let mut bucket = Self { pace, next_us: 0 };
+        if let Some(former) = former.filter(|former| former.next_us > 0) {
+            let last_us = former.next_us - former.interval_us();
+            bucket.next_us = last_us + bucket.interval_us();
         }
+        bucket
     }
 
-    fn turn(&mut self, now: Timestamp, in_line: bool) -> Option<Timestamp> {
-        let now_us = u128::from(now.as_millis()) * 1_000;
-        let interval_us = 1_000_000_u128.div_ceil(u128::from(self.pace.0.get()));
-        // A clock that steps back does not stop the location until it has caught up.
-        let back_us = self.asked_us.saturating_sub(now_us);
-        self.next_us = self.next_us.saturating_sub(back_us);
-        self.line_us = self.line_us.saturating_sub(back_us);
-        self.asked_us = now_us;
-        let behind_us = if in_line { 0 } else { self.line_us };
-        if self.next_us.max(behind_us) <= now_us {
-            // A token is good for the whole of its millisecond, so that a pace above 1000 keeps its rate.
-            self.next_us = self.next_us.max(now_us.saturating_sub(999)) + interval_us;
-            return None;
+    fn interval_us(&self) -> u128 {
+        1_000_000_u128.div_ceil(u128::from(self.pace.0.get()))
+    }
+
+    fn take(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        let next = self.next(now);
+        if next > now {
+            return Err(next);
         }
-        let place_us = self.next_us.max(self.line_us);
-        self.line_us = place_us + interval_us;
-        let place_ms = u64::try_from(place_us.div_ceil(1_000)).unwrap_or(u64::MAX);
+        // A token is good for the whole of its millisecond, so that a pace above 1000 keeps its rate.
+        let now_us = u128::from(now.as_millis()) * 1_000;
+        self.next_us = self.next_us.max(now_us.saturating_sub(999)) + self.interval_us();
+        Ok(())
+    }
+
+    /// A clock that stepped back does not stop the location until it has caught up: the next token is never
+    /// more than an interval away.
+    fn step_back(&mut self, now: Timestamp) {
+        let now_us = u128::from(now.as_millis()) * 1_000;
+        self.next_us = self.next_us.min(now_us + self.interval_us());
+    }
+
+    fn next(&self, now: Timestamp) -> Timestamp {
+        let next_ms = u64::try_from(self.next_us.div_ceil(1_000)).unwrap_or(u64::MAX);
         // At the end of time there is no later.
-        Some(Timestamp::from_millis(place_ms)).filter(|&place| place > now)
+        Timestamp::from_millis(next_ms).max(now)
     }
 }
 
@@ -156,6 +178,13 @@ impl Controls {
         }
         Arc::clone(&controls[index])
     }
+
+    /// The clock has stepped back to `now`: no pace waits for longer than it would have. O(locations).
+    pub(super) fn step_back(&self, now: Timestamp) {
+        for control in self.controls.read().iter() {
+            control.step_back(now);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -166,24 +195,26 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
-    /// The times at which `releases` go that are ready at `now`, as the poll would have it.
-    fn releases(bucket: &mut Bucket, now: u64, releases: usize) -> Vec<u64> {
-        let mut places: Vec<(u64, bool)> = vec![(now, false); releases];
+    /// The times at which so many releases go that are ready at `now`.
+    fn releases(bucket: &mut Bucket, now: u64, count: usize) -> Vec<u64> {
+        let mut now = at(now);
         let mut times = Vec::new();
-        while let Some(next) = places.iter().map(|place| place.0).min() {
-            let at_index = places.iter().position(|place| place.0 == next).unwrap();
-            let (_, in_line) = places.remove(at_index);
-            match bucket.turn(at(next), in_line) {
-                None => times.push(next),
-                Some(place) => places.push((place.as_millis(), true)),
+        while times.len() < count {
+            match bucket.take(now) {
+                Ok(()) => times.push(now.as_millis()),
+                Err(next) => now = next,
             }
         }
         times
     }
 
+    fn bucket(releases_per_second: u32) -> Bucket {
+        Bucket::after(Pace::per_second(releases_per_second).unwrap(), None)
+    }
+
     #[test]
     fn a_pace_spreads_releases_evenly_and_saves_nothing_up() {
-        let mut bucket = Bucket::new(Pace::per_second(4).unwrap());
+        let mut bucket = bucket(4);
         assert_eq!(
             releases(&mut bucket, 1_000, 4),
             [1_000, 1_250, 1_500, 1_750]
@@ -193,34 +224,35 @@ mod tests {
 
     #[test]
     fn a_pace_of_more_than_one_a_millisecond_keeps_its_rate() {
-        let mut bucket = Bucket::new(Pace::per_second(5_000).unwrap());
-        let times = releases(&mut bucket, 1_000, 5_001);
+        let times = releases(&mut bucket(5_000), 1_000, 5_001);
         assert_eq!(times.last(), Some(&2_000));
     }
 
     #[test]
-    fn places_that_passed_in_a_stall_are_no_tokens() {
-        let mut bucket = Bucket::new(Pace::per_second(1).unwrap());
-        let mut turns = |now, in_line| bucket.turn(at(now), in_line).map(Timestamp::as_millis);
-        assert_eq!(turns(1_000, false), None);
-        assert_eq!(turns(1_000, false), Some(2_000));
-        assert_eq!(turns(1_000, false), Some(3_000));
-        assert_eq!(turns(90_000, true), None);
-        assert_eq!(turns(90_000, true), Some(91_000));
-    }
-
-    #[test]
     fn a_clock_that_steps_back_does_not_stop_a_paced_location() {
-        let mut bucket = Bucket::new(Pace::per_second(1).unwrap());
-        assert_eq!(bucket.turn(at(9_000_000), false), None);
+        let mut bucket = bucket(1);
+        assert_eq!(bucket.take(at(9_000_000)), Ok(()));
+        bucket.step_back(at(1_000));
         assert_eq!(releases(&mut bucket, 1_000, 2), [2_000, 3_000]);
     }
 
     #[test]
-    fn a_pace_at_the_end_of_time_saturates() {
-        let mut bucket = Bucket::new(Pace::per_second(1).unwrap());
+    fn a_pace_set_again_grants_nothing() {
+        let mut bucket = bucket(2);
+        assert_eq!(bucket.take(at(1_000)), Ok(()));
         for _ in 0..3 {
-            assert_eq!(bucket.turn(Timestamp::MAX, false), None);
+            bucket = Bucket::after(bucket.pace, Some(&bucket));
+            assert_eq!(bucket.take(at(1_000)), Err(at(1_500)));
+        }
+        let mut slower = Bucket::after(Pace::per_second(1).unwrap(), Some(&bucket));
+        assert_eq!(slower.take(at(1_500)), Err(at(2_000)));
+    }
+
+    #[test]
+    fn a_pace_at_the_end_of_time_saturates() {
+        let mut bucket = bucket(1);
+        for _ in 0..3 {
+            assert_eq!(bucket.take(Timestamp::MAX), Ok(()));
         }
     }
 

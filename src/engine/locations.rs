@@ -60,10 +60,9 @@ impl Engine {
     ) -> Result<Resumed, UnknownLocation> {
         self.known(location)?;
         let held_since = self.controls.of(location).resume(pace);
+        self.line_news.pace_changed(location, now);
         let mut held = 0;
         self.walk(location, |shard, index, trash| {
-            // Its place is one of the former pace.
-            shard.leave_line(index);
             if shard.entry(index).phase() == Phase::Held {
                 held += 1;
                 shard.unpark(index, held_since, now, trash);
@@ -140,15 +139,13 @@ impl Engine {
                 return;
             }
             change.changed += 1;
-            shard.leave_line(index);
             shard.book.open(to, &control);
             shard.move_to(index, to);
-            // A slot that it reserved was the former location's.
-            let had_slot = std::mem::take(&mut shard.entry_mut(index).paced);
             match shard.entry(index).phase() {
                 // Whether it waits on is for the new location to say, at the next poll.
                 Phase::Held => shard.unpark(index, None, now, trash),
-                Phase::Waiting if had_slot => shard.wait(index),
+                // It stands in the former location's line.
+                Phase::InLine => shard.wait(index),
                 _ => {}
             }
         });
@@ -249,15 +246,6 @@ impl Engine {
 }
 
 impl Shard {
-    /// Gives up the place in its location's line.
-    fn leave_line(&mut self, index: u32) {
-        let entry = self.entry_mut(index);
-        let waits = matches!(entry.phase(), Phase::Waiting | Phase::Ready);
-        if std::mem::take(&mut entry.paced) && waits {
-            self.wait(index);
-        }
-    }
-
     fn move_to(&mut self, index: u32, to: LocationId) {
         let entry = self
             .entries

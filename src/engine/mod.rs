@@ -33,6 +33,7 @@ mod error;
 mod gaps;
 mod index;
 mod intake;
+mod lines;
 mod location;
 mod locations;
 mod memory;
@@ -42,6 +43,7 @@ mod replies;
 mod rules;
 mod shard;
 mod slab;
+mod turn;
 mod wakeup;
 
 use std::fmt;
@@ -60,6 +62,7 @@ pub use replies::{
 
 use cell::ShardCell;
 use dispatch::Dispatch;
+use lines::LineNews;
 use location::Controls;
 use poll::Poller;
 use rules::Rules;
@@ -109,6 +112,7 @@ pub struct Engine {
     settings: EngineBuilder,
     shards: Box<[ShardCell]>,
     controls: Controls,
+    line_news: LineNews,
     next_intake: AtomicU64,
     closed: AtomicBool,
     /// Gone while a poll runs.
@@ -156,6 +160,7 @@ impl Engine {
             settings,
             shards,
             controls: Controls::default(),
+            line_news: LineNews::default(),
             next_intake: AtomicU64::new(1),
             closed: AtomicBool::new(false),
             lateness: Mutex::default(),
@@ -187,10 +192,11 @@ impl Engine {
 
     /// The earliest time at which a poll has something to do, or a time before it: a poll then finds
     /// nothing due, and the next answer is later. `None` where nothing will ever fall due by itself.
-    /// O(shards), without a lock while anything is pending.
+    /// O(shards), with a short lock for each shard that holds nothing.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.shards.iter().filter_map(ShardCell::next_event).min()
+        let events = self.shards.iter().filter_map(ShardCell::next_event);
+        events.chain(self.line_news.next_opening()).min()
     }
 
     /// Refuses further intake, for good. What is pending goes on.
@@ -221,6 +227,9 @@ impl Engine {
     pub fn check_invariants(&self) {
         for cell in &self.shards {
             cell.lock().check_invariants();
+        }
+        if let Some(poller) = self.poller.lock().as_ref() {
+            poller.check_invariants(&self.shards);
         }
     }
 }

@@ -1,32 +1,25 @@
 //! The poll: the only place where anything is released.
 //!
 //! A poll moves what is due from the wheels into their shards' ready heaps, in bounded steps, and releases
-//! the smallest of the heaps' heads, over and over, until nothing due is left or the budget is used up.
+//! the smallest of the heaps' heads (and of those of the paced locations' open lines), over and over, until nothing due is left or the budget is used up.
 //! A head is released only when no wheel holds anything due at its tick or before it; so the order is by
 //! tick, then priority, then intake, over all shards and whatever the budget.
 //!
-//! Examining a request:
-//!
-//! 1. its lifespan, and its location's hold;
-//! 2. for scheduled requests, what the router's consultation says: does the processing condition hold?
-//!    does the expected wait exceed the threshold wait time?
-//! 3. its location's pace;
-//! 4. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
-//!    dispatch workers' queue.
+//! What becomes of a request whose turn it is stands in `turn.rs`; who waits for a pace, in `lines.rs`.
 
 use hashbrown::HashMap;
 
 use super::Engine;
-use super::delivery::caught;
+use super::cell::ShardCell;
 use super::dispatch::Dispatch;
-use super::entry::{Phase, Verdict, reason};
 use super::error::Busy;
 use super::gaps::Gaps;
+use super::lines::Lines;
 use super::replies::Poll;
-use super::shard::{ReadyKey, Shard, Trash};
+use super::shard::{ReadyKey, Trash};
 use crate::ids::{LocationId, Media, Timestamp};
-use crate::router::{DueRequest, RoutingCommand};
-use crate::schedule::{Consultation, ProcessingCondition};
+use crate::router::RoutingCommand;
+use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
 
 /// Timers fired while a shard is locked: some 30 us.
@@ -39,20 +32,29 @@ const FIRE_MIN: usize = 4096;
 pub(super) struct Poller {
     /// Each shard's head of the ready heap. Only a poll touches the heaps, so that these stay true.
     heads: Box<[Option<ReadyKey>]>,
+    /// Requests that wait for their location's pace.
+    pub(super) lines: Lines,
     gaps: Gaps,
     /// What the router said in this poll.
-    consultations: HashMap<(LocationId, Media), Consultation>,
-    batch: Vec<(Attempt, RoutingCommand)>,
+    pub(super) consultations: HashMap<(LocationId, Media), Consultation>,
+    pub(super) batch: Vec<(Attempt, RoutingCommand)>,
 }
 
 impl Poller {
     pub(super) fn new(shards: usize) -> Self {
         Self {
             heads: vec![None; shards].into(),
+            lines: Lines::default(),
             gaps: Gaps::default(),
             consultations: HashMap::new(),
             batch: Vec::new(),
         }
+    }
+
+    pub(super) fn check_invariants(&self, shards: &[ShardCell]) {
+        let keys = self.lines.check_invariants();
+        let lined: usize = shards.iter().map(|cell| cell.lock().lined()).sum();
+        assert!(keys >= lined, "every request in line has its key");
     }
 }
 
@@ -73,7 +75,11 @@ impl Engine {
     /// requests it examines, a poll may move up to the greater of `budget` and 4096 requests from their
     /// wheels, and end those whose lifespan is over.
     ///
-    /// O(shards + what is due, up to the budget); with nothing due no lock is taken.
+    /// A budget of 0 examines nothing. Anything that falls due meanwhile, or that the router sends back to now or
+    /// before, is taken up by the same poll as long as the budget lasts: a budget of `usize::MAX` may never
+    /// return.
+    ///
+    /// O(shards + what is due, up to the budget); with nothing due no shard that has something pending is locked.
     ///
     /// # Errors
     /// [`Busy`] while another poll runs, be it further up this thread's stack.
@@ -115,17 +121,17 @@ impl Engine {
 }
 
 /// A poll that runs.
-struct Polling<'a> {
-    engine: &'a Engine,
-    dispatch: Option<Arc<Dispatch>>,
+pub(super) struct Polling<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) dispatch: Option<Arc<Dispatch>>,
     /// There until the end.
     poller: Option<Box<Poller>>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     budget: usize,
     stop: &'a AtomicBool,
-    fires_left: usize,
-    poll: Poll,
-    trash: Trash,
+    pub(super) fires_left: usize,
+    pub(super) poll: Poll,
+    pub(super) trash: Trash,
 }
 
 /// Gives the poller back, also when something panics.
@@ -135,18 +141,15 @@ impl Drop for Polling<'_> {
     }
 }
 
-/// What becomes of a request that is examined.
-enum Decision {
-    /// It waits, is parked or has ended.
-    Settled,
-    /// The router must be asked first.
-    Consult(DueRequest),
-    /// It is released; whether ahead of non-scheduled interactions.
-    Release { ahead: bool },
+/// Where the next request comes from: a shard's ready heap, or a paced location's line.
+#[derive(Clone, Copy)]
+enum Source {
+    Shard(usize),
+    Line(LocationId),
 }
 
-impl Polling<'_> {
-    fn poller(&mut self) -> &mut Poller {
+impl<'e> Polling<'e> {
+    pub(super) fn poller(&mut self) -> &mut Poller {
         self.poller
             .as_mut()
             .expect("the poller is there until the poll ends")
@@ -156,8 +159,9 @@ impl Polling<'_> {
         let (now, grace) = (self.now, self.engine.settings.grace);
         let poller = self.poller();
         poller.consultations.clear();
-        poller.gaps.polled(now, grace);
+        let stepped_back = poller.gaps.polled(now, grace);
         self.forget();
+        self.open_lines(stepped_back);
         loop {
             let head = self.first_head();
             let horizon = head.map_or(now, |(_, key)| key.tick);
@@ -169,7 +173,7 @@ impl Polling<'_> {
                 self.poll.more = true;
                 break;
             }
-            let Some((place, _)) = head else {
+            let Some((source, _)) = head else {
                 self.poller().gaps.caught_up();
                 break;
             };
@@ -178,7 +182,7 @@ impl Polling<'_> {
                 break;
             }
             if self.poll.examined >= self.budget {
-                if self.drop_idle_head(place) {
+                if self.drop_idle_head(source) {
                     continue;
                 }
                 self.poll.more = true;
@@ -196,9 +200,11 @@ impl Polling<'_> {
                 self.poll.blocked = true;
                 break;
             }
-            self.examine(place);
+            self.examine(source);
         }
         self.route_batch();
+        let next_opening = self.poller().lines.next_opening();
+        self.engine.line_news.publish(next_opening, now);
     }
 
     /// Completed requests past their span are forgotten, a bounded number a poll.
@@ -210,12 +216,38 @@ impl Polling<'_> {
         }
     }
 
-    /// The first of all ready requests that is due.
-    fn first_head(&self) -> Option<(usize, ReadyKey)> {
+    /// Opens the lines of locations whose next token has come. A clock that stepped back, and another pace,
+    /// change when that is.
+    fn open_lines(&mut self, stepped_back: bool) {
+        let mut locations = self.engine.line_news.take_changed();
+        if stepped_back {
+            self.engine.controls.step_back(self.now);
+            locations.extend(self.poller().lines.locations());
+        }
+        for location in locations {
+            self.place_line(location);
+        }
+        let now = self.now;
+        self.poller().lines.open_up(now);
+    }
+
+    /// Has a location's line, where there is one, open when the location has its next token.
+    pub(super) fn place_line(&mut self, location: LocationId) {
+        let (engine, now) = (self.engine, self.now);
+        let lines = &mut self.poller().lines;
+        if lines.has(location) {
+            lines.place(location, engine.controls.of(location).next_token(now), now);
+        }
+    }
+
+    /// The first of all requests whose turn it is: the heads of the ready heaps and of the open lines.
+    fn first_head(&self) -> Option<(Source, ReadyKey)> {
         let poller = self.poller.as_ref()?;
         let heads = poller.heads.iter().enumerate();
-        heads
-            .filter_map(|(place, head)| Some((place, (*head)?)))
+        let ready = heads.filter_map(|(place, head)| Some((Source::Shard(place), (*head)?)));
+        let lined = poller.lines.first();
+        ready
+            .chain(lined.map(|(location, key)| (Source::Line(location), key)))
             .min_by_key(|&(_, key)| key)
             // The clock may have stepped back since it became ready.
             .filter(|(_, key)| key.tick <= self.now)
@@ -245,217 +277,59 @@ impl Polling<'_> {
         any
     }
 
-    /// Drops the head of a shard's ready heap where it was cancelled or rescheduled since, and
-    /// has it looked at anew where it was overtaken.
-    fn drop_idle_head(&mut self, place: usize) -> bool {
+    /// Drops the head of a ready heap or line where it was cancelled or rescheduled since, and has it looked
+    /// at anew where it was overtaken.
+    fn drop_idle_head(&mut self, source: Source) -> bool {
         let now = self.now;
-        let mut shard = self.engine.shards[place].lock();
-        let dropped = shard.drop_idle_head(now);
-        self.poller().heads[place] = shard.head();
+        let dropped = match source {
+            Source::Shard(place) => {
+                let mut shard = self.engine.shards[place].lock();
+                let dropped = shard.drop_idle_head(now);
+                self.poller().heads[place] = shard.head();
+                dropped
+            }
+            Source::Line(location) => {
+                let engine = self.engine;
+                let lines = &mut self.poller().lines;
+                let Some((key, place)) = lines.take_head(location) else {
+                    return false;
+                };
+                let mut shard = engine.shards[place].lock();
+                let stands = shard.stands_in_line(location, &key);
+                let overtaken = stands && shard.entry(key.index).is_overtaken(now);
+                if overtaken {
+                    shard.wait(key.index);
+                }
+                drop(shard);
+                if stands && !overtaken {
+                    lines.add(location, (key, place));
+                }
+                self.place_line(location);
+                !stands || overtaken
+            }
+        };
         self.fires_left -= usize::from(dropped);
         dropped
     }
 
-    /// Examines the head of a shard's ready heap.
-    fn examine(&mut self, place: usize) {
+    /// Takes the head of a ready heap or line and examines it.
+    fn examine(&mut self, source: Source) {
         let engine = self.engine;
-        let mut shard = engine.shards[place].lock();
-        let taken = shard.take_head();
-        self.poller().heads[place] = shard.head();
-        let Some(index) = taken else {
-            // Stale: it was cancelled or rescheduled.
-            self.fires_left -= 1;
-            return;
-        };
-        if shard.entry(index).is_overtaken(self.now) {
-            shard.wait(index);
-            self.fires_left -= 1;
-            return;
-        }
-        self.poll.examined += 1;
-        let mut decision = self.decide(&mut shard, index);
-        // Once, as a rule; again where the request was moved to another location meanwhile.
-        while let Decision::Consult(due) = decision {
-            let intake = shard.entry(index).intake;
-            drop(shard);
-            let answer = caught(|| engine.router.consult(&due));
-            if answer.is_none() {
-                engine.router_panics.fetch_add(1, Ordering::Relaxed);
+        match source {
+            Source::Shard(place) => {
+                let mut shard = engine.shards[place].lock();
+                let taken = shard.take_head();
+                self.poller().heads[place] = shard.head();
+                self.examine_entry(place, taken, shard);
             }
-            shard = engine.shards[place].lock();
-            let still_here = shard
-                .entries
-                .get(index)
-                .is_some_and(|e| e.intake == intake && e.phase() == Phase::Examining);
-            if !still_here {
-                return;
-            }
-            decision = match answer {
-                Some(consultation) => {
-                    let key = (due.location, due.response_media);
-                    self.poller().consultations.insert(key, consultation);
-                    self.decide(&mut shard, index)
+            Source::Line(location) => {
+                if let Some((key, place)) = self.poller().lines.take_head(location) {
+                    let mut shard = engine.shards[place].lock();
+                    let taken = shard.take_from_line(location, &key);
+                    self.examine_entry(place, taken, shard);
                 }
-                None => {
-                    shard.entry_mut(index).attempts += 1;
-                    shard.fail_attempt(index, reason::PANIC, None, self.now, &mut self.trash);
-                    Decision::Settled
-                }
-            };
-        }
-        let ahead = match decision {
-            Decision::Release { ahead } => ahead,
-            Decision::Consult(_) => {
-                // Its location was moved while the router was asked, and the answer is the former
-                // one's: it takes its turn again, which the budget bounds.
-                shard.wait(index);
-                return;
+                self.place_line(location);
             }
-            Decision::Settled => {
-                drop(shard);
-                self.trash.clear();
-                return;
-            }
-        };
-        self.poll.released += 1;
-        let entry = shard.entry(index);
-        let attempt = Attempt {
-            place,
-            index,
-            intake: entry.intake,
-            number: entry.attempts,
-        };
-        let location = entry.location;
-        let late = self
-            .now
-            .saturating_duration_since(entry.eligible.max(entry.accepted));
-        let command = match &self.dispatch {
-            Some(_) => {
-                shard.set_phase(index, Phase::Released);
-                None
-            }
-            None => {
-                shard.start_routing(index);
-                Some(engine.command(shard.entry(index), ahead, self.now))
-            }
-        };
-        drop(shard);
-        engine.lateness.lock().record(location, late);
-        match (command, &self.dispatch) {
-            (Some(command), _) => {
-                self.poller().batch.push((attempt, command));
-                if self.poller().batch.len() >= engine.settings.route_batch {
-                    self.route_batch();
-                }
-            }
-            (None, Some(dispatch)) => {
-                if let Err(attempt) = dispatch.push(location, attempt, ahead) {
-                    engine.take_back(vec![attempt]);
-                }
-            }
-            (None, None) => unreachable!("a command is made where nothing dispatches"),
         }
-    }
-
-    /// What becomes of a request whose turn it is. On `Release` its attempt is counted already.
-    fn decide(&mut self, shard: &mut Shard, index: u32) -> Decision {
-        let now = self.now;
-        let entry = shard.entry(index);
-        if entry.has_expired(now) {
-            shard.expire(index, now, &mut self.trash);
-            return Decision::Settled;
-        }
-        let page = shard
-            .book
-            .page(entry.location)
-            .expect("a pending request's page is open");
-        let control = Arc::clone(&page.control);
-        if control.is_held() {
-            shard.park(index);
-            return Decision::Settled;
-        }
-        let mut ahead = false;
-        let mut rests_on = None;
-        if entry.schedule.is_some() {
-            let key = (entry.location, entry.response_media(now));
-            let Some(&consultation) = self.poller().consultations.get(&key) else {
-                return Decision::Consult(DueRequest {
-                    id: entry.id,
-                    location: entry.location,
-                    request_media: entry.media,
-                    response_media: key.1,
-                    priority: entry.priority,
-                    due: entry.due,
-                    now,
-                    attempt: entry.attempts.saturating_add(1),
-                });
-            };
-            let conditional = !entry.cleared && *entry.condition() != ProcessingCondition::Always;
-            let threshold = entry.threshold_wait();
-            rests_on = (conditional || threshold.is_some()).then_some(key);
-            if conditional && !entry.condition().holds(&consultation) {
-                match shard.entry_mut(index).condition_failed(now) {
-                    // Exhausted: it is released anyway.
-                    Verdict::Due => {}
-                    Verdict::Later => {
-                        shard.wait(index);
-                        return Decision::Settled;
-                    }
-                    Verdict::Ended(outcome, why) => {
-                        shard.end(index, outcome, Some(why.into()), now, &mut self.trash);
-                        return Decision::Settled;
-                    }
-                }
-            }
-            ahead = threshold.is_some_and(|threshold| {
-                consultation
-                    .expected_wait
-                    .is_none_or(|wait| wait > threshold)
-            });
-        }
-        if let Some(place) = control.turn(now, shard.entry(index).paced) {
-            shard.entry_mut(index).paced = true;
-            shard.wait_until(index, place);
-            return Decision::Settled;
-        }
-        if let Some(key) = rests_on {
-            self.use_up(key);
-        }
-        let entry = shard.entry_mut(index);
-        entry.paced = false;
-        entry.cleared = true;
-        entry.examined = true;
-        entry.attempts = entry.attempts.saturating_add(1);
-        Decision::Release { ahead }
-    }
-
-    /// A release rests on this answer, by its condition or its threshold wait time: it is good for one fewer.
-    fn use_up(&mut self, key: (LocationId, Media)) {
-        let consultations = &mut self.poller().consultations;
-        let Some(consultation) = consultations.get_mut(&key) else {
-            return;
-        };
-        let Some(good_for) = &mut consultation.good_for else {
-            return;
-        };
-        *good_for = good_for.saturating_sub(1);
-        if *good_for == 0 {
-            consultations.remove(&key);
-        }
-    }
-
-    /// Hands over what was released, with no lock held.
-    fn route_batch(&mut self) {
-        let engine = self.engine;
-        let mut batch = std::mem::take(&mut self.poller().batch);
-        if batch.len() == 1 {
-            for (attempt, command) in batch.drain(..) {
-                engine.route(attempt, command, || self.now);
-            }
-        } else if !batch.is_empty() {
-            let (attempts, commands): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-            engine.route_many(&attempts, commands, self.now);
-        }
-        self.poller().batch = batch;
     }
 }

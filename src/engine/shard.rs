@@ -15,7 +15,7 @@ use super::index::Index;
 use super::memory::{Ended, Memory};
 use super::rules::{Rules, spread_of};
 use super::slab::Slab;
-use crate::ids::{Priority, RequestId, Timestamp};
+use crate::ids::{LocationId, Priority, RequestId, Timestamp};
 use crate::lifecycle::Outcome;
 use crate::sync::{Arc, Ordering};
 use crate::wheel::Wheel;
@@ -26,10 +26,12 @@ const READY_COMPACT_MIN: usize = 64;
 /// Ended entries, to be dropped when no lock is held.
 pub(super) type Trash = Vec<Entry>;
 
-/// The order of release: by tick, then priority (greater first), then intake.
+/// The order of release: by tick, then priority (greater first), then intake. A retry or a recheck goes
+/// before what falls due at its tick for the first time, because its processing time is the earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ReadyKey {
     pub(super) tick: Timestamp,
+    pub(super) due: Timestamp,
     pub(super) priority: Reverse<Priority>,
     pub(super) intake: u64,
     pub(super) index: u32,
@@ -150,24 +152,26 @@ impl Shard {
 
     /// Waits for `eligible`, or for its lifespan's end where that is earlier.
     pub(super) fn wait(&mut self, index: u32) {
-        let eligible = self.entry(index).eligible;
-        self.wait_until(index, eligible);
-    }
-
-    /// Waits for a time other than the one at which it became releasable.
-    pub(super) fn wait_until(&mut self, index: u32, time: Timestamp) {
-        let entry = self.entry_mut(index);
-        entry.tick = time;
-        let time = entry.not_after().map_or(time, |end| end.min(time));
+        let entry = self.entry(index);
+        let eligible = entry.eligible;
+        let time = entry.not_after().map_or(eligible, |end| end.min(eligible));
         self.set_phase(index, Phase::Waiting);
         self.arm(index, time);
+    }
+
+    /// Waits in its location's line, by the key that it is given, for a token of its pace.
+    pub(super) fn stand_in_line(&mut self, index: u32) -> ReadyKey {
+        self.set_phase(index, Phase::InLine);
+        if let Some(time) = self.entry(index).overtaken_at() {
+            self.arm(index, time);
+        }
+        self.key(index)
     }
 
     /// Parks a request that fell due on hold. Its lifespan goes on.
     pub(super) fn park(&mut self, index: u32) {
         self.set_phase(index, Phase::Held);
         let entry = self.entry_mut(index);
-        entry.paced = false;
         if !entry.examined {
             entry.judged = false;
         }
@@ -218,15 +222,20 @@ impl Shard {
         self.entry_mut(index).timer = Some(timer);
     }
 
-    fn make_ready(&mut self, index: u32) {
-        self.set_phase(index, Phase::Ready);
+    fn key(&self, index: u32) -> ReadyKey {
         let entry = self.entry(index);
-        let key = ReadyKey {
-            tick: entry.tick,
+        ReadyKey {
+            tick: entry.eligible,
+            due: entry.due,
             priority: Reverse(entry.priority),
             intake: entry.intake,
             index,
-        };
+        }
+    }
+
+    fn make_ready(&mut self, index: u32) {
+        self.set_phase(index, Phase::Ready);
+        let key = self.key(index);
         self.ready_live += 1;
         self.ready.push(Reverse(key));
         if self.ready.len() > READY_COMPACT_MIN && self.ready.len() > 2 * self.ready_live {
@@ -239,7 +248,7 @@ impl Shard {
     #[cold]
     fn compact_ready(&mut self) {
         let mut keys = std::mem::take(&mut self.ready).into_vec();
-        keys.retain(|Reverse(key)| is_live(&self.entries, key));
+        keys.retain(|Reverse(key)| self.stands(key, Phase::Ready));
         keys.sort_unstable();
         keys.dedup();
         self.ready = keys.into();
@@ -248,11 +257,32 @@ impl Shard {
     /// Takes the first of the ready heap; `None` where it was stale. It is then being examined.
     pub(super) fn take_head(&mut self) -> Option<u32> {
         let Reverse(key) = self.ready.pop()?;
-        if !is_live(&self.entries, &key) {
+        if !self.stands(&key, Phase::Ready) {
             return None;
         }
         self.set_phase(key.index, Phase::Examining);
         Some(key.index)
+    }
+
+    /// Takes a request out of a location's line; `None` where its key was stale. It is then being examined.
+    pub(super) fn take_from_line(&mut self, location: LocationId, key: &ReadyKey) -> Option<u32> {
+        if !self.stands_in_line(location, key) {
+            return None;
+        }
+        self.set_phase(key.index, Phase::Examining);
+        Some(key.index)
+    }
+
+    /// Whether a key's request still stands in this location's line. (It may have moved on to another's.)
+    pub(super) fn stands_in_line(&self, location: LocationId, key: &ReadyKey) -> bool {
+        self.stands(key, Phase::InLine) && self.entry(key.index).location == location
+    }
+
+    /// Whether a key's request still waits for its turn in this phase, by this key.
+    fn stands(&self, key: &ReadyKey, phase: Phase) -> bool {
+        self.entries.get(key.index).is_some_and(|entry| {
+            entry.phase() == phase && entry.intake == key.intake && entry.eligible == key.tick
+        })
     }
 
     /// Drops the first of the ready heap where it is stale, and has it looked at anew where it was
@@ -261,7 +291,7 @@ impl Shard {
         let Some(key) = self.head() else {
             return false;
         };
-        let is_live = is_live(&self.entries, &key);
+        let is_live = self.stands(&key, Phase::Ready);
         if is_live && !self.entry(key.index).is_overtaken(now) {
             return false;
         }
@@ -290,7 +320,7 @@ impl Shard {
         for index in fired.drain(..) {
             self.entry_mut(index).timer = None;
             match self.entry(index).phase() {
-                Phase::Waiting => {
+                Phase::Waiting | Phase::InLine => {
                     self.sight(index, now, trash, |due, grace| {
                         // A gap may be from before the clock stepped back.
                         due.saturating_add(grace) < now && gaps.cover(due, grace)
@@ -385,6 +415,14 @@ impl Shard {
 
     // ---- proof ----
 
+    /// Requests that wait in a line.
+    pub(super) fn lined(&self) -> usize {
+        let entries = (0..self.entries.end()).filter_map(|index| self.entries.get(index));
+        entries
+            .filter(|entry| entry.phase() == Phase::InLine)
+            .count()
+    }
+
     pub(super) fn check_invariants(&self) {
         self.wheel.check_invariants();
         self.memory.check_invariants();
@@ -412,7 +450,8 @@ impl Shard {
             ready += usize::from(entry.phase() == Phase::Ready);
             let needs_timer = entry.phase() == Phase::Waiting
                 || entry.phase() == Phase::Held && entry.not_after().is_some();
-            let may_have_timer = needs_timer || entry.phase() == Phase::Routing;
+            let may_have_timer =
+                needs_timer || matches!(entry.phase(), Phase::InLine | Phase::Routing);
             assert!(
                 entry.timer.is_some() || !needs_timer,
                 "{:?} without a timer",
@@ -429,50 +468,8 @@ impl Shard {
         let live = self
             .ready
             .iter()
-            .filter(|Reverse(key)| is_live(&self.entries, key))
+            .filter(|Reverse(key)| self.stands(key, Phase::Ready))
             .count();
         assert!(live >= ready, "every ready entry stands in the heap");
-    }
-}
-
-/// A key is live while its entry is ready and ordered by it.
-fn is_live(entries: &Slab<Entry>, key: &ReadyKey) -> bool {
-    entries.get(key.index).is_some_and(|entry| {
-        entry.phase() == Phase::Ready && entry.intake == key.intake && entry.tick == key.tick
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::location::LocationControl;
-    use crate::ids::LocationId;
-    use crate::request::InteractionRequest;
-    use crate::schedule::ScheduleData;
-    use crate::sync::AtomicUsize;
-
-    #[test]
-    fn the_ready_heap_does_not_grow_with_reschedules_to_the_same_time() {
-        let rules = Arc::new(Rules {
-            hash_key: [1, 2],
-            grace: Duration::from_secs(60),
-            pending: AtomicUsize::new(1),
-            in_flight: AtomicUsize::new(0),
-        });
-        let mut shard = Shard::new(rules, Duration::ZERO, 0);
-        let (here, now) = (LocationId::from_index(0), Timestamp::from_millis(10));
-        let control: Arc<LocationControl> = Arc::default();
-        shard.book.open(here, &control);
-        let request = InteractionRequest::new(RequestId::integer(1), here);
-        let hash = shard.rules.hash(request.id);
-        shard.insert(Entry::new(request, 0, 1, now), hash);
-        let index = shard.find(RequestId::integer(1), hash).unwrap();
-        for _ in 0..1_000 {
-            let fired = shard.fire(now, 1, &Gaps::default(), &mut Trash::new());
-            assert_eq!((fired, shard.entry(index).phase()), (1, Phase::Ready));
-            shard.replace_schedule(index, ScheduleData::at(now), now);
-            shard.check_invariants();
-            assert!(shard.ready.len() <= READY_COMPACT_MIN + 1);
-        }
     }
 }

@@ -7,7 +7,7 @@ use crate::ids::millis_ceil;
 /// The router's answer to "how do things stand for this request, now?". Processing conditions are judged
 /// on it, and the threshold wait time is compared with it.
 ///
-/// The default says: no wait, no agent ready, an empty queue, closed, good for this request alone.
+/// The default says: no wait, no agent ready, an empty queue, closed, good for the whole poll.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Consultation {
     /// Expected wait of a request that entered the queue now; `None` is unbounded (nobody works).
@@ -18,8 +18,10 @@ pub struct Consultation {
     pub queue_length: u32,
     /// Whether the location is open.
     pub open: bool,
-    /// For how many releases that rest on it this answer holds, through their condition or their threshold
-    /// wait time, after which the router is asked again; 0 counts as 1. `None`: for the rest of the poll.
+    /// For how many releases of this location and response media that rest on it, through their condition or
+    /// their threshold wait time, the answer holds within the poll, after which the router is asked again
+    /// (0 counts as 1). `None`: for all of them, so one free agent releases everybody who waits for one. Say
+    /// `Some(n)` where a release uses up what the answer promises.
     pub good_for: Option<u32>,
 }
 

@@ -34,7 +34,7 @@ const WORTHWHILE: usize = 8;
 
 /// Most entries a wheel can hold. Half of what an index could name, so that the records, at most
 /// about twice the timers, can be counted in 32 bits.
-const LIMIT: usize = 1 << 31;
+pub(super) const LIMIT: usize = 1 << 31;
 
 /// The value no life and no record ever carries: an entry whose number comes to it is retired.
 const EXHAUSTED: u32 = u32::MAX;

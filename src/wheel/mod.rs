@@ -160,13 +160,16 @@ impl<T> Wheel<T> {
     }
 
     /// An empty wheel at tick 0 with memory for `timers` timers, touched already: scheduling that
-    /// many waits for no fresh page.
+    /// many waits for no fresh page. More than 2^31 count as 2^31.
+    ///
+    /// # Panics
+    /// Where the memory is not to be had, as `Vec::with_capacity`.
     #[must_use]
     pub fn with_capacity(timers: usize) -> Self {
         Self::from_parts(
             0,
             Entries::with_capacity(timers),
-            Chunks::with_capacity(timers),
+            Chunks::with_capacity(timers.min(entries::LIMIT)),
         )
     }
 
@@ -281,7 +284,8 @@ impl<T> Wheel<T> {
     /// It is never later than the next due tick, and usually it is that tick. It is earlier where
     /// the timer it came from was cancelled or rescheduled since, or where more than a hundred or
     /// so timers share the first slot of the wheel. Advancing to it always makes progress: either
-    /// something fires or the bound rises, to the exact tick within a few such steps.
+    /// something fires or the bound rises, to the exact tick within a few such steps, and one more for
+    /// each slot on the way that holds nothing but what was cancelled.
     #[inline]
     #[must_use]
     pub fn next_due(&self) -> Option<u64> {

@@ -23,6 +23,8 @@ pub(crate) enum Place {
     Waiting { look: Timestamp },
     /// Looked at, its turn is to come.
     Ready,
+    /// Due, and waiting for its location's pace.
+    InLine,
     /// Fallen due on hold.
     Parked,
     /// At the router, which has accepted it until then.
@@ -44,8 +46,6 @@ pub(crate) struct Pending {
     pub(crate) due: Timestamp,
     /// When it became releasable: at its time, and again at a recheck or a retry.
     pub(crate) releasable: Timestamp,
-    /// The tick it is ordered by: that, or its place in the line.
-    pub(crate) tick: Timestamp,
     pub(crate) place: Place,
     pub(crate) attempts: u32,
     /// Attempts before the schedule was set, which its retry policy does not count.
@@ -57,8 +57,6 @@ pub(crate) struct Pending {
     pub(crate) decided: bool,
     /// It was released at the time at hand: a retry asks for no condition.
     pub(crate) cleared: bool,
-    /// It has a place in its location's line.
-    pub(crate) in_line: bool,
     pub(crate) redelivery: bool,
     /// The attempt that a completion may still settle; 0 for none.
     pub(crate) open_attempt: u32,
@@ -71,7 +69,7 @@ impl Pending {
 
     pub(crate) fn state(&self) -> RequestState {
         match self.place {
-            Place::Waiting { .. } | Place::Ready => RequestState::Scheduled,
+            Place::Waiting { .. } | Place::Ready | Place::InLine => RequestState::Scheduled,
             Place::Parked => RequestState::Held,
             Place::Routing { .. } => RequestState::Routing,
         }
@@ -146,11 +144,9 @@ impl Pending {
         self.due = schedule.times()[at_hand].at();
         self.releasable = self.due;
         (self.judged, self.decided, self.cleared) = (false, false, false);
-        self.in_line = false;
     }
 
     pub(crate) fn wait(&mut self) {
-        self.tick = self.releasable;
         self.place = Place::Waiting {
             look: self.releasable,
         };
@@ -279,7 +275,6 @@ impl Model {
             at_hand: 0,
             due: now,
             releasable: now,
-            tick: now,
             place: Place::Ready,
             attempts: 0,
             attempts_before: 0,
@@ -287,7 +282,6 @@ impl Model {
             judged: false,
             decided: false,
             cleared: false,
-            in_line: false,
             redelivery: false,
             open_attempt: 0,
         };

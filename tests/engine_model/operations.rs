@@ -329,7 +329,15 @@ impl Pair {
     fn next_event(&self) -> Option<Timestamp> {
         let ids = self.model.requests.iter();
         ids.filter_map(|(&id, pending)| match pending.place {
-            Place::Ready => Some(pending.tick),
+            Place::Ready => Some(pending.releasable),
+            Place::InLine => {
+                let line = self.model.locations[pending.location as usize].line;
+                let opens = line
+                    .map_or(self.now, |line| line.opens())
+                    .max(pending.releasable)
+                    .max(self.now);
+                self.model.event(id).into_iter().chain([opens]).min()
+            }
             _ => self.model.event(id),
         })
         .min()

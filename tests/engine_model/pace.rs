@@ -1,5 +1,5 @@
-//! The pace of a location, as the model understands it: who cannot go at once takes the next place in a
-//! line; the places are an interval apart, and so are the releases.
+//! The pace of a location, as the model understands it: releases are at least an interval apart, and who
+//! cannot go at once waits in a line.
 
 use duewheel::{Pace, Timestamp};
 
@@ -9,46 +9,41 @@ pub(crate) struct Line {
     pub(crate) pace: Pace,
     /// When the next release may go.
     free: u128,
-    /// The next place in the line.
-    end: u128,
-    told: u128,
 }
 
 impl Line {
-    pub(crate) fn new(pace: Pace) -> Self {
-        Self {
-            pace,
-            free: 0,
-            end: 0,
-            told: 0,
+    /// A pace set anew counts the last release at the former one.
+    pub(crate) fn after(pace: Pace, former: Option<Self>) -> Self {
+        let mut line = Self { pace, free: 0 };
+        if let Some(former) = former.filter(|former| former.free > 0) {
+            line.free = former.free - former.interval() + line.interval();
         }
+        line
     }
 
-    /// `None`: it goes now. Else the place it is given in the line, which comes in time.
-    pub(crate) fn turn(&mut self, now: Timestamp, in_line: bool) -> Option<Timestamp> {
-        let interval = 1_000_000_u128.div_ceil(u128::from(self.pace.releases_per_second()));
+    fn interval(self) -> u128 {
+        1_000_000_u128.div_ceil(u128::from(self.pace.releases_per_second()))
+    }
+
+    /// The clock stepped back: the next release is an interval away at most.
+    pub(crate) fn step_back(&mut self, now: Timestamp) {
         let now_us = u128::from(now.as_millis()) * 1_000;
-        if now_us < self.told {
-            let back = self.told - now_us;
-            self.free = self.free.saturating_sub(back);
-            self.end = self.end.saturating_sub(back);
+        self.free = self.free.min(now_us + self.interval());
+    }
+
+    /// When the next release may go.
+    pub(crate) fn opens(self) -> Timestamp {
+        Timestamp::from_millis(u64::try_from(self.free.div_ceil(1_000)).unwrap_or(u64::MAX))
+    }
+
+    /// Lets a release go now, if it may.
+    pub(crate) fn goes(&mut self, now: Timestamp) -> bool {
+        if self.opens() > now {
+            return false;
         }
-        self.told = now_us;
-        let waits_for = if in_line {
-            self.free
-        } else {
-            self.free.max(self.end)
-        };
-        if waits_for <= now_us {
-            // A millisecond's releases may share it, so that a pace above 1000 a second keeps its rate.
-            self.free = self.free.max(now_us.saturating_sub(999)) + interval;
-            return None;
-        }
-        let place = self.free.max(self.end);
-        self.end = place + interval;
-        let place_ms = u64::try_from(place.div_ceil(1_000)).unwrap_or(u64::MAX);
-        let place = Timestamp::from_millis(place_ms);
-        // At the end of time there is no later.
-        (place > now).then_some(place)
+        // A millisecond's releases may share it, so that a pace above 1000 a second keeps its rate.
+        let now_us = u128::from(now.as_millis()) * 1_000;
+        self.free = self.free.max(now_us.saturating_sub(999)) + self.interval();
+        true
     }
 }

@@ -1,6 +1,7 @@
 //! The model's poll, and the commands on whole locations.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use duewheel::{
     Consultation, Disposition, ExhaustedRule, LocationChange, Media, MissedPolicy, Outcome, Pace,
@@ -28,6 +29,10 @@ impl Model {
         budget: usize,
         seen: impl Fn(u64) -> Option<RequestStatus>,
     ) -> Polled {
+        if self.polls.last().is_some_and(|last| now < *last) {
+            let lines = self.locations.iter_mut().filter_map(|at| at.line.as_mut());
+            lines.for_each(|line| line.step_back(now));
+        }
         self.polls.push(now);
         self.answers.clear();
         let mut polled = Polled::default();
@@ -67,18 +72,29 @@ impl Model {
         !self.looks_until(now).is_empty()
     }
 
-    /// The first request whose turn it is: by tick, then priority, then intake.
+    /// The first request whose turn it is: by tick, then due time, priority and intake.
     fn head(&self, now: Timestamp) -> Option<(Timestamp, u64)> {
-        let ready = self
-            .requests
-            .iter()
-            .filter(|(_, pending)| pending.place == Place::Ready && pending.tick <= now);
+        let in_line = self.requests.values().filter(|p| p.place == Place::InLine);
+        let lines: BTreeSet<u32> = in_line.map(|pending| pending.location).collect();
+        let mut open = lines;
+        open.retain(|&at| {
+            let line = self.locations[at as usize].line;
+            line.is_none_or(|line| line.opens() <= now)
+        });
+        let ready = self.requests.iter().filter(|(_, pending)| {
+            let has_turn = match pending.place {
+                Place::Ready => true,
+                Place::InLine => open.contains(&pending.location),
+                _ => false,
+            };
+            has_turn && pending.releasable <= now
+        });
         ready
             .min_by_key(|(_, pending)| {
                 let priority = Reverse(pending.submitted.priority);
-                (pending.tick, priority, pending.intake)
+                (pending.releasable, pending.due, priority, pending.intake)
             })
-            .map(|(&id, pending)| (pending.tick, id))
+            .map(|(&id, pending)| (pending.releasable, id))
     }
 
     /// When something happens to a request by itself.
@@ -89,6 +105,12 @@ impl Model {
             Place::Parked => pending.not_after(),
             Place::Routing { until } => Some(until),
             Place::Ready => None,
+            Place::InLine => {
+                let gives_way =
+                    !pending.is_retried() && pending.condition() != ProcessingCondition::Always;
+                let next = pending.next_time().filter(|_| gives_way);
+                next.into_iter().chain(pending.not_after()).min()
+            }
         }
     }
 
@@ -105,7 +127,7 @@ impl Model {
     fn look(&mut self, id: u64, now: Timestamp) {
         let pending = self.requests.get_mut(&id).unwrap();
         match pending.place {
-            Place::Waiting { .. } => self.sight(id, None, now),
+            Place::Waiting { .. } | Place::InLine => self.sight(id, None, now),
             Place::Parked => self.expire(id, now),
             Place::Routing { .. } => {
                 pending.redelivery = true;
@@ -162,12 +184,18 @@ impl Model {
     /// Whether no poll ran from the time at hand until its grace was over.
     fn was_not_polled(&self, id: u64) -> bool {
         let pending = &self.requests[&id];
-        (pending.polls_before..self.polls.len()).any(|at| {
-            let until = self.polls[at];
-            let since = at.checked_sub(1).map(|before| self.polls[before]);
-            since.is_none_or(|since| since < pending.due)
-                && pending.due.saturating_add(GRACE) < until
-        })
+        // A gap may be from before the clock stepped back.
+        let is_over = self
+            .polls
+            .last()
+            .is_some_and(|now| pending.due.saturating_add(GRACE) < *now);
+        is_over
+            && (pending.polls_before..self.polls.len()).any(|at| {
+                let until = self.polls[at];
+                let since = at.checked_sub(1).map(|before| self.polls[before]);
+                since.is_none_or(|since| since < pending.due)
+                    && pending.due.saturating_add(GRACE) < until
+            })
     }
 
     fn next_day(&mut self, id: u64, why: &str, now: Timestamp) {
@@ -195,7 +223,6 @@ impl Model {
         }
         if self.locations[at].held_since.is_some() {
             pending.place = Place::Parked;
-            pending.in_line = false;
             // A hold that covers what was not decided yet can make it missed.
             pending.judged &= pending.decided;
             return false;
@@ -222,11 +249,9 @@ impl Model {
         }
         let pending = self.requests.get_mut(&id).unwrap();
         if let Some(line) = &mut self.locations[at].line
-            && let Some(look) = line.turn(now, pending.in_line)
+            && !line.goes(now)
         {
-            pending.in_line = true;
-            pending.tick = look;
-            pending.place = Place::Waiting { look };
+            pending.place = Place::InLine;
             return false;
         }
         if rests_on_answer {
@@ -271,13 +296,7 @@ impl Model {
         pending.decided = true;
         let schedule = pending.schedule.clone().unwrap();
         if let Some(next) = pending.next_time() {
-            let again = now.saturating_add(schedule.recheck());
-            if again < next {
-                pending.releasable = again;
-                pending.in_line = false;
-            } else {
-                pending.turn_to(pending.at_hand + 1);
-            }
+            pending.releasable = now.saturating_add(schedule.recheck()).min(next);
             pending.wait();
             return false;
         }
@@ -292,7 +311,7 @@ impl Model {
     fn release(&mut self, id: u64, ahead: bool, now: Timestamp) {
         let pending = self.requests.get_mut(&id).unwrap();
         pending.attempts += 1;
-        (pending.decided, pending.cleared, pending.in_line) = (true, true, false);
+        (pending.decided, pending.cleared) = (true, true);
         pending.open_attempt = pending.attempts;
         let attempt = pending.attempts;
         let late = now.saturating_duration_since(pending.releasable.max(pending.accepted));
@@ -378,25 +397,16 @@ impl Model {
         let held_since = before.held_since;
         *before = Location {
             held_since: None,
-            line: pace.map(Line::new),
+            line: pace.map(|pace| Line::after(pace, before.line)),
         };
         let mut parked = 0;
         for id in self.at(location) {
-            self.leave_line(id);
             if self.requests[&id].place == Place::Parked {
                 parked += 1;
                 self.sight(id, held_since, now);
             }
         }
         parked
-    }
-
-    /// Gives its place in the line up.
-    fn leave_line(&mut self, id: u64) {
-        let pending = self.requests.get_mut(&id).unwrap();
-        if std::mem::take(&mut pending.in_line) {
-            pending.wait();
-        }
     }
 
     /// Ends what has expired of a location and counts what was released; the others are to be changed.
@@ -432,9 +442,11 @@ impl Model {
         }
         let (ids, change) = self.changeable(from, now);
         for id in ids {
-            self.leave_line(id);
             let pending = self.requests.get_mut(&id).unwrap();
             pending.location = to;
+            if pending.place == Place::InLine {
+                pending.wait();
+            }
             if pending.place == Place::Parked {
                 // The hold it leaves has no say any more.
                 self.sight(id, None, now);

@@ -103,6 +103,42 @@ fn pace_bounds_the_releases_a_second_after_a_resume() {
 }
 
 #[test]
+fn a_repeated_resume_grants_nothing_beyond_its_pace() {
+    transcript(
+        &[],
+        r#"
+        > {"op":"resume","location":"AA0101","pace":1}
+        < {"event":"resumed"}
+        > {"op":"schedule","request":{"id":1,"location":"AA0101","schedule":{"times":[{"at":"@08:00"}]}}}
+        < {"event":"accepted"}
+        > {"op":"schedule","request":{"id":2,"location":"AA0101","schedule":{"times":[{"at":"@08:00"}]}}}
+        < {"event":"accepted"}
+        > {"op":"schedule","request":{"id":3,"location":"AA0101","schedule":{"times":[{"at":"@08:00"}]}}}
+        < {"event":"accepted"}
+        > {"op":"advance","to":"@08:00"}
+        < {"event":"route","id":"1"}
+        < {"event":"advanced"}
+        > {"op":"resume","location":"AA0101","pace":1}
+        < {"event":"resumed"}
+        > {"op":"advance","to":"@08:00"}
+        < {"event":"advanced"}
+        > {"op":"hold","location":"AA0101"}
+        < {"event":"held"}
+        > {"op":"resume","location":"AA0101","pace":2}
+        < {"event":"resumed"}
+        > {"op":"advance","to":"@08:00:00.500"}
+        < {"event":"route","id":"2","released":"@08:00:00.500"}
+        < {"event":"advanced"}
+        > {"op":"resume","location":"AA0101","pace":1}
+        < {"event":"resumed"}
+        > {"op":"advance","to":"@08:00:10"}
+        < {"event":"route","id":"3","released":"@08:00:01.500"}
+        < {"event":"advanced"}
+        "#,
+    );
+}
+
+#[test]
 fn a_hold_beyond_the_grace_is_a_miss_and_the_missed_policy_decides() {
     transcript(
         &[],

@@ -1,0 +1,215 @@
+//! Requests that are due and wait for their location's pace.
+//!
+//! A location whose pace has no token for a request that is otherwise ready gets a line: a heap in the order
+//! of release, kept by the poll. A line is *open* while its location has a token; the heads of open lines
+//! compete with those of the ready heaps, so that the order is the same as without a pace. A line that is
+//! closed knows when it opens, and the first to open is a wake-up of the engine: one a location, however
+//! long the line is.
+//!
+//! A request that ends, is rescheduled or moves away leaves its key behind, which is found stale at the head,
+//! or by the compaction of a line that has doubled.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+
+use hashbrown::{HashMap, HashSet};
+
+use super::shard::ReadyKey;
+use crate::ids::{LocationId, Timestamp};
+use crate::sync::{AtomicU64, Mutex, Ordering};
+
+/// Lines shorter than this are not worth compacting.
+const COMPACT_MIN: usize = 64;
+
+/// A request in a line, and its shard.
+pub(super) type Lined = (ReadyKey, usize);
+
+/// The lines of all paced locations.
+#[derive(Default)]
+pub(super) struct Lines {
+    by_location: HashMap<LocationId, Line>,
+    /// The heads of open lines.
+    open: BTreeSet<(Lined, LocationId)>,
+    /// When the closed lines open.
+    closed: BTreeSet<(Timestamp, LocationId)>,
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: BinaryHeap<Reverse<Lined>>,
+    place: Place,
+    /// The length after the last compaction.
+    compacted: usize,
+}
+
+/// In which of the sets the line stands.
+#[derive(Clone, Copy, Default)]
+enum Place {
+    #[default]
+    Nowhere,
+    Open(Lined),
+    Closed(Timestamp),
+}
+
+impl Lines {
+    /// The first of all open lines' heads.
+    pub(super) fn first(&self) -> Option<(LocationId, ReadyKey)> {
+        let ((key, _), location) = self.open.first()?;
+        Some((*location, *key))
+    }
+
+    /// Takes the head of a line, live or stale. The line then stands nowhere until it is
+    /// [placed](Self::place).
+    pub(super) fn take_head(&mut self, location: LocationId) -> Option<Lined> {
+        self.displace(location);
+        let Reverse(lined) = self.by_location.get_mut(&location)?.waiting.pop()?;
+        Some(lined)
+    }
+
+    /// Puts a request into its location's line, and says whether the line should be compacted.
+    pub(super) fn add(&mut self, location: LocationId, lined: Lined) -> bool {
+        let line = self.by_location.entry(location).or_default();
+        line.waiting.push(Reverse(lined));
+        line.waiting.len() > COMPACT_MIN.max(2 * line.compacted)
+    }
+
+    /// Keeps what is live, and each request once.
+    pub(super) fn compact(&mut self, location: LocationId, is_live: impl Fn(&Lined) -> bool) {
+        self.displace(location);
+        let Some(line) = self.by_location.get_mut(&location) else {
+            return;
+        };
+        let mut waiting = std::mem::take(&mut line.waiting).into_vec();
+        waiting.retain(|Reverse(lined)| is_live(lined));
+        waiting.sort_unstable();
+        waiting.dedup();
+        line.compacted = waiting.len();
+        line.waiting = waiting.into();
+    }
+
+    /// Says when a location has its next token, which opens its line, or does at once.
+    pub(super) fn place(&mut self, location: LocationId, opens: Timestamp, now: Timestamp) {
+        self.displace(location);
+        let Some(line) = self.by_location.get_mut(&location) else {
+            return;
+        };
+        let Some(&Reverse(head)) = line.waiting.peek() else {
+            self.by_location.remove(&location);
+            return;
+        };
+        if opens <= now {
+            line.place = Place::Open(head);
+            self.open.insert((head, location));
+        } else {
+            line.place = Place::Closed(opens);
+            self.closed.insert((opens, location));
+        }
+    }
+
+    /// Opens the lines whose time has come.
+    pub(super) fn open_up(&mut self, now: Timestamp) {
+        while let Some(&(opens, location)) = self.closed.first()
+            && opens <= now
+        {
+            self.place(location, opens, now);
+        }
+    }
+
+    pub(super) fn has(&self, location: LocationId) -> bool {
+        self.by_location.contains_key(&location)
+    }
+
+    pub(super) fn locations(&self) -> Vec<LocationId> {
+        self.by_location.keys().copied().collect()
+    }
+
+    /// When the first line opens; the tick of its head where it is open.
+    pub(super) fn next_opening(&self) -> Option<Timestamp> {
+        let open = self.open.first().map(|((key, _), _)| key.tick);
+        open.or_else(|| self.closed.first().map(|(opens, _)| *opens))
+    }
+
+    fn displace(&mut self, location: LocationId) {
+        let Some(line) = self.by_location.get_mut(&location) else {
+            return;
+        };
+        match std::mem::take(&mut line.place) {
+            Place::Nowhere => {}
+            Place::Open(head) => drop(self.open.remove(&(head, location))),
+            Place::Closed(opens) => drop(self.closed.remove(&(opens, location))),
+        }
+    }
+
+    /// Checks that every line that is not empty stands where it is found, and counts all keys.
+    pub(super) fn check_invariants(&self) -> usize {
+        let mut keys = 0;
+        for (&location, line) in &self.by_location {
+            keys += line.waiting.len();
+            match line.place {
+                Place::Nowhere => panic!("the line of {location:?} is found nowhere"),
+                Place::Open(head) => {
+                    assert!(self.open.contains(&(head, location)));
+                    assert_eq!(line.waiting.peek(), Some(&Reverse(head)));
+                }
+                Place::Closed(opens) => assert!(self.closed.contains(&(opens, location))),
+            }
+        }
+        assert_eq!(self.open.len() + self.closed.len(), self.by_location.len());
+        keys
+    }
+}
+
+/// Published while no line waits to open.
+const NOTHING: u64 = u64::MAX;
+
+/// What the poll, which has the lines, and everybody else tell each other of them.
+pub(super) struct LineNews {
+    /// When the first line opens.
+    next_opening: AtomicU64,
+    /// Locations whose pace was changed since the last poll began.
+    changed: Mutex<HashSet<LocationId>>,
+}
+
+impl Default for LineNews {
+    fn default() -> Self {
+        Self {
+            next_opening: AtomicU64::new(NOTHING),
+            changed: Mutex::default(),
+        }
+    }
+}
+
+impl LineNews {
+    /// A location has another pace: its line is to be looked at by the next poll, which is due now.
+    pub(super) fn pace_changed(&self, location: LocationId, now: Timestamp) {
+        let mut changed = self.changed.lock();
+        changed.insert(location);
+        let next = self.next_opening.load(Ordering::SeqCst);
+        if next != NOTHING {
+            let sooner = next.min(now.as_millis());
+            self.next_opening.store(sooner, Ordering::SeqCst);
+        }
+    }
+
+    /// The locations with another pace.
+    pub(super) fn take_changed(&self) -> HashSet<LocationId> {
+        std::mem::take(&mut self.changed.lock())
+    }
+
+    /// The poll ends, and the first line opens then.
+    pub(super) fn publish(&self, next: Option<Timestamp>, now: Timestamp) {
+        let changed = self.changed.lock();
+        let next = match next {
+            // Changed while the poll ran.
+            Some(next) if !changed.is_empty() => next.min(now).as_millis(),
+            Some(next) => next.as_millis(),
+            None => NOTHING,
+        };
+        self.next_opening.store(next, Ordering::SeqCst);
+    }
+
+    pub(super) fn next_opening(&self) -> Option<Timestamp> {
+        let next = self.next_opening.load(Ordering::SeqCst);
+        (next != NOTHING).then(|| Timestamp::from_millis(next))
+    }
+}
