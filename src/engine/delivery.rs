@@ -14,15 +14,14 @@ use crate::sync::Ordering;
 
 impl Engine {
     /// Tells how an accepted attempt ended. Valid from the moment [`Router::route`] is called (the
-    /// disposition that it then returns is ignored), and until a newer attempt is released: it wins over
-    /// a lease that ran out, as long as the request has neither ended nor gone out again. So does a final
-    /// completion over an earlier `Busy` or a reschedule; `Busy` then says nothing new, and changes nothing.
+    /// disposition that it then returns is ignored), until it is settled by this or by the router's answer
+    /// or a newer attempt is released: it wins over a lease that ran out, as long as the request has
+    /// neither ended nor gone out again.
     ///
     /// O(1), one shard lock.
     ///
     /// # Errors
-    /// [`CompleteError::Stale`] for a lease whose request has ended or has a newer attempt, and for one of
-    /// another epoch;
+    /// [`CompleteError::Stale`] for a lease that was settled or superseded, and for one of another epoch;
     /// [`CompleteError::Unknown`] where its request never was, or is forgotten.
     ///
     /// [`Router::route`]: crate::Router::route
@@ -47,15 +46,23 @@ impl Engine {
         };
         let entry = shard.entry(index);
         let phase = entry.phase();
-        let names_latest =
-            lease.attempt() == entry.attempts && lease.epoch() == self.settings.epoch;
-        // A released attempt that waits for its worker has a number, but nobody was told it yet.
-        if !names_latest || entry.attempts == 0 || phase == Phase::Released {
+        let is_open = lease.attempt() == entry.open_attempt && entry.open_attempt != 0;
+        // A newer attempt that waits for its worker is released already.
+        if !is_open || lease.epoch() != self.settings.epoch || phase == Phase::Released {
             return Err(CompleteError::Stale {
                 id,
                 state: phase.state(),
             });
         }
+        if phase.is_before_release() && entry.has_expired(now) {
+            // Its lifespan ended after its lease; no poll has seen it yet.
+            shard.expire(index, now, &mut trash);
+            return Err(CompleteError::Stale {
+                id,
+                state: RequestState::Completed,
+            });
+        }
+        shard.entry_mut(index).open_attempt = 0;
         match completion {
             Completion::Routed => shard.end(index, Outcome::Routed, None, now, &mut trash),
             Completion::Rejected(why) => {
@@ -130,14 +137,25 @@ impl Engine {
             self.router_panics.fetch_add(1, Ordering::Relaxed);
         }
         let mut shard = self.shards[attempt.place].lock();
-        let Some(phase) = shard.phase_of(attempt) else {
+        let phase = shard.phase_of(attempt).filter(|_| {
+            // A completion that came first has settled it, whatever it said.
+            shard.entry(attempt.index).open_attempt == attempt.number
+        });
+        let Some(phase) = phase else {
             drop(shard);
             // The answer may hold something of the user's.
             drop(answer);
             return;
         };
         let index = attempt.index;
+        if let Some(Disposition::Busy { .. } | Disposition::Reschedule(_)) = &answer {
+            shard.entry_mut(index).open_attempt = 0;
+        }
         match answer {
+            // Its lifespan ended after its lease; no poll has seen it yet.
+            _ if phase.is_before_release() && shard.entry(index).has_expired(now) => {
+                shard.expire(index, now, &mut trash);
+            }
             Some(Disposition::Routed) => shard.end(index, Outcome::Routed, None, now, &mut trash),
             Some(Disposition::Rejected(why)) => {
                 shard.end(index, Outcome::Rejected, Some(why), now, &mut trash);

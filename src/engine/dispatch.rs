@@ -186,7 +186,7 @@ impl Engine {
             shard.park(index);
             return;
         }
-        shard.set_phase(index, Phase::Routing);
+        shard.start_routing(index);
         shard.arm(index, now.saturating_add(self.settings.lease));
         let command = self.command(shard.entry(index), ahead, now);
         drop(shard);

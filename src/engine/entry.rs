@@ -78,8 +78,11 @@ pub(super) struct Entry {
     pub(super) accepted: Timestamp,
     /// The processing time at hand.
     pub(super) due: Timestamp,
-    /// The tick it is ordered by: when it became releasable, or will.
+    /// When it became releasable, or will.
     pub(super) eligible: Timestamp,
+    /// The tick it is ordered by: when it is looked at for release. Later than `eligible` where it has a
+    /// place in its location's line.
+    pub(super) tick: Timestamp,
     pub(super) timer: Option<Handle>,
     /// Its line in the location book.
     pub(super) stamp: u64,
@@ -89,6 +92,9 @@ pub(super) struct Entry {
     pub(super) attempts: u32,
     /// The value of `attempts` when the schedule was last set: the retry policy counts from there.
     pub(super) attempts_before: u32,
+    /// The attempt that [`Engine::complete`](super::Engine::complete) may still settle: the last that the
+    /// router was told of, until it or a completion says how it went. 0 for none.
+    pub(super) open_attempt: u32,
     /// Which of the processing times is at hand.
     pub(super) step: u32,
     pub(super) media: Media,
@@ -100,7 +106,7 @@ pub(super) struct Entry {
     pub(super) examined: bool,
     /// Its condition has held once: a retry does not judge it again.
     pub(super) cleared: bool,
-    /// Its release slot is reserved.
+    /// It has a place in its location's line.
     pub(super) paced: bool,
     /// An earlier attempt may have been acted on.
     pub(super) redelivery: bool,
@@ -123,12 +129,14 @@ impl Entry {
             accepted: now,
             due: now,
             eligible: now,
+            tick: now,
             timer: None,
             stamp: 0,
             location: request.location,
             revision: 1,
             attempts: 0,
             attempts_before: 0,
+            open_attempt: 0,
             step: 0,
             media: request.media,
             priority: request.priority,
@@ -223,6 +231,13 @@ impl Entry {
             && self.next_time().is_some_and(|next| next <= now)
     }
 
+    /// Whether something came while it waited for its turn: the end of its lifespan, or its next
+    /// processing time, which then decides, by its own tick.
+    pub(super) fn is_overtaken(&self, now: Timestamp) -> bool {
+        let is_retried = self.attempts > self.attempts_before;
+        self.has_expired(now) || !is_retried && self.next_takes_over(now)
+    }
+
     /// Its time has come: which processing time applies, and was it missed? `missed` says whether
     /// nothing ran from a time to its grace's end.
     pub(super) fn sight(&mut self, now: Timestamp, missed: impl Fn(Timestamp) -> bool) -> Verdict {
@@ -273,6 +288,8 @@ impl Entry {
             .as_ref()
             .expect("only a schedule has conditions");
         if let Some(next) = self.next_time() {
+            // A slot that its condition did not use is lost.
+            self.paced = false;
             self.eligible = now.saturating_add(schedule.recheck()).min(next);
             if self.eligible == next {
                 self.set_step(self.step + 1);

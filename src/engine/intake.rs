@@ -123,37 +123,18 @@ impl Engine {
         let (place, hash) = self.place(id);
         let mut trash = Trash::new();
         let mut shard = self.shards[place].lock();
-        let Some(index) = shard.find(id, hash) else {
-            return match shard.ended(id, hash, now) {
-                None => Err(CancelError::Unknown(id)),
-                Some(ended) if ended.outcome == Outcome::Cancelled => {
-                    Ok(Cancelled { id, already: true })
-                }
-                Some(_) => Err(CancelError::TooLate {
-                    id,
-                    state: RequestState::Completed,
-                }),
-            };
-        };
-        let entry = shard.entry(index);
-        if !entry.phase().is_before_release() {
-            return Err(CancelError::TooLate {
+        match shard.find_changeable(id, hash, now, &mut trash) {
+            Ok(index) => {
+                shard.end(index, Outcome::Cancelled, None, now, &mut trash);
+                Ok(Cancelled { id, already: false })
+            }
+            Err(Fixed::Ended(Outcome::Cancelled)) => Ok(Cancelled { id, already: true }),
+            Err(Fixed::Unknown) => Err(CancelError::Unknown(id)),
+            Err(fixed) => Err(CancelError::TooLate {
                 id,
-                state: entry.phase().state(),
-            });
+                state: fixed.state(),
+            }),
         }
-        if entry.has_expired(now) {
-            // Its lifespan ended first; no poll has seen it yet.
-            shard.expire(index, now, &mut trash);
-            drop(shard);
-            return Err(CancelError::TooLate {
-                id,
-                state: RequestState::Completed,
-            });
-        }
-        shard.end(index, Outcome::Cancelled, None, now, &mut trash);
-        drop(shard);
-        Ok(Cancelled { id, already: false })
     }
 
     /// Gives a request that was not released yet another schedule, in place: it keeps its id, its content
@@ -174,30 +155,15 @@ impl Engine {
         let (place, hash) = self.place(id);
         let mut trash = Trash::new();
         let mut shard = self.shards[place].lock();
-        let Some(index) = shard.find(id, hash) else {
-            return Err(match shard.ended(id, hash, now) {
-                None => RescheduleError::Unknown(id),
-                Some(_) => RescheduleError::TooLate {
-                    id,
-                    state: RequestState::Completed,
-                },
-            });
+        let index = match shard.find_changeable(id, hash, now, &mut trash) {
+            Ok(index) => index,
+            Err(Fixed::Unknown) => return Err(RescheduleError::Unknown(id)),
+            Err(fixed) => {
+                let state = fixed.state();
+                return Err(RescheduleError::TooLate { id, state });
+            }
         };
         let entry = shard.entry(index);
-        if !entry.phase().is_before_release() {
-            return Err(RescheduleError::TooLate {
-                id,
-                state: entry.phase().state(),
-            });
-        }
-        if entry.has_expired(now) {
-            shard.expire(index, now, &mut trash);
-            drop(shard);
-            return Err(RescheduleError::TooLate {
-                id,
-                state: RequestState::Completed,
-            });
-        }
         if let Some(expected) = expected_revision.filter(|&expected| expected != entry.revision) {
             return Err(RescheduleError::Revision {
                 id,
@@ -298,7 +264,50 @@ fn stream(place: usize) -> u32 {
     u32::try_from(place + 1).expect("at most 1024 shards")
 }
 
+/// Why a request can no longer be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fixed {
+    Unknown,
+    Released(RequestState),
+    Ended(Outcome),
+}
+
+impl Fixed {
+    fn state(self) -> RequestState {
+        match self {
+            Self::Released(state) => state,
+            Self::Unknown | Self::Ended(_) => RequestState::Completed,
+        }
+    }
+}
+
 impl Shard {
+    /// A request that was not released yet and whose lifespan is not over. Where it is over and no poll has
+    /// seen that yet, the request ends here.
+    fn find_changeable(
+        &mut self,
+        id: RequestId,
+        hash: u64,
+        now: Timestamp,
+        trash: &mut Trash,
+    ) -> Result<u32, Fixed> {
+        let Some(index) = self.find(id, hash) else {
+            return Err(match self.ended(id, hash, now) {
+                None => Fixed::Unknown,
+                Some(ended) => Fixed::Ended(ended.outcome),
+            });
+        };
+        let entry = self.entry(index);
+        if !entry.phase().is_before_release() {
+            return Err(Fixed::Released(entry.phase().state()));
+        }
+        if entry.has_expired(now) {
+            self.expire(index, now, trash);
+            return Err(Fixed::Ended(Outcome::Expired));
+        }
+        Ok(index)
+    }
+
     /// An ended request that is still remembered at `now`.
     pub(super) fn ended(&self, id: RequestId, hash: u64, now: Timestamp) -> Option<&Ended> {
         self.memory

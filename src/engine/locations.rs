@@ -62,17 +62,11 @@ impl Engine {
         let held_since = self.controls.of(location).resume(pace);
         let mut held = 0;
         self.walk(location, |shard, index, trash| {
-            match shard.entry(index).phase() {
-                Phase::Held => {
-                    held += 1;
-                    shard.unpark(index, held_since, now, trash);
-                }
-                // Its slot was reserved at the former pace.
-                Phase::Waiting if shard.entry(index).paced => {
-                    shard.entry_mut(index).paced = false;
-                    shard.wait(index);
-                }
-                _ => {}
+            // Its place is one of the former pace.
+            shard.leave_line(index);
+            if shard.entry(index).phase() == Phase::Held {
+                held += 1;
+                shard.unpark(index, held_since, now, trash);
             }
         });
         self.wakeup.notify_due(now);
@@ -135,11 +129,18 @@ impl Engine {
         }
         let control = self.controls.of(to);
         self.walk(from, |shard, index, trash| {
-            if !shard.entry(index).phase().is_before_release() {
+            let entry = shard.entry(index);
+            if !entry.phase().is_before_release() {
                 change.too_late += 1;
                 return;
             }
+            if entry.has_expired(now) {
+                change.too_late += 1;
+                shard.expire(index, now, trash);
+                return;
+            }
             change.changed += 1;
+            shard.leave_line(index);
             shard.book.open(to, &control);
             shard.move_to(index, to);
             // A slot that it reserved was the former location's.
@@ -248,6 +249,15 @@ impl Engine {
 }
 
 impl Shard {
+    /// Gives up the place in its location's line.
+    fn leave_line(&mut self, index: u32) {
+        let entry = self.entry_mut(index);
+        let waits = matches!(entry.phase(), Phase::Waiting | Phase::Ready);
+        if std::mem::take(&mut entry.paced) && waits {
+            self.wait(index);
+        }
+    }
+
     fn move_to(&mut self, index: u32, to: LocationId) {
         let entry = self
             .entries

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::Engine;
 use super::cell::ShardCell;
 use super::entry::Phase;
-use crate::ids::{LocationId, Timestamp};
+use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, RequestState};
 use crate::report::{Forecast, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 use crate::sync::{Arc, Ordering};
@@ -84,11 +84,11 @@ impl Engine {
             outcomes: sums(&Outcome::ALL, &locations, |location| &location.outcomes),
             reasons,
             lateness: self.lateness.lock().all(),
-            oldest_overdue: gathering.oldest.map(|(due, id, location)| Overdue {
-                id,
-                location: self.location_name(location),
-                due,
-                late_ms: gathering.now.as_millis() - due.as_millis(),
+            oldest_overdue: gathering.oldest.map(|oldest| Overdue {
+                id: oldest.id,
+                location: self.location_name(oldest.location),
+                due: oldest.due,
+                late_ms: gathering.now.as_millis() - oldest.due.as_millis(),
             }),
             forecast: gathering.all,
             remembered: gathering.remembered,
@@ -125,8 +125,17 @@ struct Gathering {
     reasons: HashMap<(Outcome, Option<Arc<str>>), u64>,
     all: Forecast,
     empty: Forecast,
-    oldest: Option<(Timestamp, crate::ids::RequestId, LocationId)>,
+    oldest: Option<Oldest>,
     remembered: u64,
+}
+
+/// Of those due for equally long the first taken in, whatever shard it is in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Oldest {
+    due: Timestamp,
+    intake: u64,
+    id: RequestId,
+    location: LocationId,
 }
 
 struct Gathered {
@@ -201,8 +210,14 @@ impl Gathering {
                 self.all.count(self.now, due);
                 let now = self.now;
                 self.location(entry.location).forecast.count(now, due);
-                if due < now && self.oldest.is_none_or(|(oldest, ..)| due < oldest) {
-                    self.oldest = Some((due, entry.id, entry.location));
+                let overdue = Oldest {
+                    due,
+                    intake: entry.intake,
+                    id: entry.id,
+                    location: entry.location,
+                };
+                if due < now && self.oldest.is_none_or(|oldest| overdue < oldest) {
+                    self.oldest = Some(overdue);
                 }
             }
             if until == end {

@@ -177,7 +177,14 @@ impl Polling<'_> {
                 self.poller().gaps.caught_up();
                 break;
             };
-            if self.poll.examined >= self.budget || self.stop.load(Ordering::Acquire) {
+            if self.stop.load(Ordering::Acquire) {
+                self.poll.more = true;
+                break;
+            }
+            if self.poll.examined >= self.budget {
+                if self.drop_idle_head(place) {
+                    continue;
+                }
                 self.poll.more = true;
                 break;
             }
@@ -242,6 +249,17 @@ impl Polling<'_> {
         any
     }
 
+    /// Drops the head of a shard's ready heap where it was cancelled or rescheduled since, and
+    /// has it looked at anew where it was overtaken.
+    fn drop_idle_head(&mut self, place: usize) -> bool {
+        let now = self.now;
+        let mut shard = self.engine.shards[place].lock();
+        let dropped = shard.drop_idle_head(now);
+        self.poller().heads[place] = shard.head();
+        self.fires_left -= usize::from(dropped);
+        dropped
+    }
+
     /// Examines the head of a shard's ready heap.
     fn examine(&mut self, place: usize) {
         let engine = self.engine;
@@ -253,9 +271,15 @@ impl Polling<'_> {
             self.fires_left -= 1;
             return;
         };
+        if shard.entry(index).is_overtaken(self.now) {
+            shard.wait(index);
+            self.fires_left -= 1;
+            return;
+        }
         self.poll.examined += 1;
         let mut decision = self.decide(&mut shard, index);
-        if let Decision::Consult(due) = decision {
+        // Once, as a rule; again where the request was moved to another location meanwhile.
+        while let Decision::Consult(due) = decision {
             let intake = shard.entry(index).intake;
             drop(shard);
             // The answer must know of what was released before.
@@ -317,7 +341,7 @@ impl Polling<'_> {
                 None
             }
             None => {
-                shard.set_phase(index, Phase::Routing);
+                shard.start_routing(index);
                 Some(engine.command(shard.entry(index), ahead, self.now))
             }
         };
@@ -357,7 +381,7 @@ impl Polling<'_> {
             return Decision::Settled;
         }
         let mut ahead = false;
-        let mut conditional = None;
+        let mut rests_on = None;
         if entry.schedule.is_some() {
             let key = (entry.location, entry.response_media(now));
             let Some(&consultation) = self.poller().consultations.get(&key) else {
@@ -372,42 +396,35 @@ impl Polling<'_> {
                     attempt: entry.attempts.saturating_add(1),
                 });
             };
-            if !entry.cleared {
-                if entry.condition().holds(&consultation) {
-                    conditional =
-                        (*entry.condition() != ProcessingCondition::Always).then_some(key);
-                } else {
-                    match shard.entry_mut(index).condition_failed(now) {
-                        Verdict::Due => {}
-                        Verdict::Later => {
-                            shard.wait(index);
-                            return Decision::Settled;
-                        }
-                        Verdict::Ended(outcome, why) => {
-                            shard.end(index, outcome, Some(why.into()), now, &mut self.trash);
-                            return Decision::Settled;
-                        }
+            let conditional = !entry.cleared && *entry.condition() != ProcessingCondition::Always;
+            let threshold = entry.threshold_wait();
+            rests_on = (conditional || threshold.is_some()).then_some(key);
+            if conditional && !entry.condition().holds(&consultation) {
+                match shard.entry_mut(index).condition_failed(now) {
+                    // Exhausted: it is released anyway.
+                    Verdict::Due => {}
+                    Verdict::Later => {
+                        shard.wait(index);
+                        return Decision::Settled;
+                    }
+                    Verdict::Ended(outcome, why) => {
+                        shard.end(index, outcome, Some(why.into()), now, &mut self.trash);
+                        return Decision::Settled;
                     }
                 }
             }
-            ahead = shard
-                .entry(index)
-                .threshold_wait()
-                .is_some_and(|threshold| {
-                    consultation
-                        .expected_wait
-                        .is_none_or(|wait| wait > threshold)
-                });
+            ahead = threshold.is_some_and(|threshold| {
+                consultation
+                    .expected_wait
+                    .is_none_or(|wait| wait > threshold)
+            });
         }
-        if !shard.entry(index).paced {
-            let slot = control.reserve(now);
-            if slot > now {
-                shard.entry_mut(index).paced = true;
-                shard.wait_until(index, slot);
-                return Decision::Settled;
-            }
+        if let Some(place) = control.turn(now, shard.entry(index).paced) {
+            shard.entry_mut(index).paced = true;
+            shard.wait_until(index, place);
+            return Decision::Settled;
         }
-        if let Some(key) = conditional {
+        if let Some(key) = rests_on {
             self.use_up(key);
         }
         let entry = shard.entry_mut(index);
@@ -418,7 +435,7 @@ impl Polling<'_> {
         Decision::Release { ahead }
     }
 
-    /// A conditional release rests on this answer: it is good for one fewer.
+    /// A release rests on this answer, by its condition or its threshold wait time: it is good for one fewer.
     fn use_up(&mut self, key: (LocationId, Media)) {
         let consultations = &mut self.poller().consultations;
         let Some(consultation) = consultations.get_mut(&key) else {

@@ -79,7 +79,7 @@ pub struct Resumed {
 pub struct LocationChange {
     /// Requests changed.
     pub changed: usize,
-    /// Requests left as they are, because they had been released.
+    /// Requests left as they are, because they had been released or had expired.
     pub too_late: usize,
 }
 

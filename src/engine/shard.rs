@@ -134,7 +134,6 @@ impl Shard {
             ended: now,
         };
         self.memory.remember(record, hash);
-        self.memory.forget(now, hash);
         if !entry.phase().is_before_release() {
             self.rules.in_flight.fetch_sub(1, Ordering::AcqRel);
         }
@@ -155,12 +154,11 @@ impl Shard {
         self.wait_until(index, eligible);
     }
 
-    /// Waits for a time other than the one it is ordered by.
+    /// Waits for a time other than the one at which it became releasable.
     pub(super) fn wait_until(&mut self, index: u32, time: Timestamp) {
-        let time = self
-            .entry(index)
-            .not_after()
-            .map_or(time, |end| end.min(time));
+        let entry = self.entry_mut(index);
+        entry.tick = time;
+        let time = entry.not_after().map_or(time, |end| end.min(time));
         self.set_phase(index, Phase::Waiting);
         self.arm(index, time);
     }
@@ -191,6 +189,13 @@ impl Shard {
         }
     }
 
+    /// Goes to the router: from now on the attempt's lease is good.
+    pub(super) fn start_routing(&mut self, index: u32) {
+        self.set_phase(index, Phase::Routing);
+        let entry = self.entry_mut(index);
+        entry.open_attempt = entry.attempts;
+    }
+
     fn leave_phase(&mut self, index: u32) {
         let entry = self.entry_mut(index);
         let timer = entry.timer.take();
@@ -217,7 +222,7 @@ impl Shard {
         self.set_phase(index, Phase::Ready);
         let entry = self.entry(index);
         let key = ReadyKey {
-            tick: entry.eligible,
+            tick: entry.tick,
             priority: Reverse(entry.priority),
             intake: entry.intake,
             index,
@@ -250,6 +255,23 @@ impl Shard {
         Some(key.index)
     }
 
+    /// Drops the first of the ready heap where it is stale, and has it looked at anew where it was
+    /// overtaken. Says whether it was either.
+    pub(super) fn drop_idle_head(&mut self, now: Timestamp) -> bool {
+        let Some(key) = self.head() else {
+            return false;
+        };
+        let is_live = is_live(&self.entries, &key);
+        if is_live && !self.entry(key.index).is_overtaken(now) {
+            return false;
+        }
+        self.ready.pop();
+        if is_live {
+            self.wait(key.index);
+        }
+        true
+    }
+
     // ---- what a poll does to the wheel ----
 
     /// Fires at most `step` timers due by `now`, and says how many fired.
@@ -269,7 +291,10 @@ impl Shard {
             self.entry_mut(index).timer = None;
             match self.entry(index).phase() {
                 Phase::Waiting => {
-                    self.sight(index, now, trash, |due, grace| gaps.cover(due, grace))
+                    self.sight(index, now, trash, |due, grace| {
+                        // A gap may be from before the clock stepped back.
+                        due.saturating_add(grace) < now && gaps.cover(due, grace)
+                    })
                 }
                 Phase::Held => self.expire(index, now, trash),
                 Phase::Routing => {
@@ -343,7 +368,9 @@ impl Shard {
         let random = spread_of(entry.id, entry.attempts);
         match entry.backoff(random) {
             Some(delay) => {
-                entry.eligible = now.saturating_add(retry_after.unwrap_or(delay));
+                // Never early: the clock may have stepped back since the attempt was released.
+                let again = now.saturating_add(retry_after.unwrap_or(delay));
+                entry.eligible = again.max(entry.due);
                 self.wait(index);
             }
             None => self.end(
@@ -411,7 +438,7 @@ impl Shard {
 /// A key is live while its entry is ready and ordered by it.
 fn is_live(entries: &Slab<Entry>, key: &ReadyKey) -> bool {
     entries.get(key.index).is_some_and(|entry| {
-        entry.phase() == Phase::Ready && entry.intake == key.intake && entry.eligible == key.tick
+        entry.phase() == Phase::Ready && entry.intake == key.intake && entry.tick == key.tick
     })
 }
 

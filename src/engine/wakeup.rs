@@ -68,3 +68,68 @@ impl Wakeup {
         *self.rung.lock() = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::sync::Arc;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    /// Sleeps in a thread of its own, and returns when that sleeper has published its time.
+    fn sleeper(wakeup: &Arc<Wakeup>, ends_matter: bool) -> thread::JoinHandle<()> {
+        let sleeping = Arc::clone(wakeup);
+        let thread = thread::spawn(move || sleeping.sleep(at(100), ends_matter, LONG, || true));
+        while wakeup.sleeping_until.load(Ordering::SeqCst) == AWAKE
+            || wakeup.ends_matter.load(Ordering::SeqCst) != ends_matter
+        {
+            thread::yield_now();
+        }
+        thread
+    }
+
+    // Each of these hangs where the sleeper is not woken.
+
+    #[test]
+    fn what_is_due_earlier_wakes_and_what_is_due_later_does_not() {
+        let wakeup = Arc::new(Wakeup::default());
+        let thread = sleeper(&wakeup, false);
+        wakeup.notify_due(at(100));
+        wakeup.notify_due(at(500));
+        wakeup.notify_end();
+        assert!(!*wakeup.rung.lock(), "nobody rang");
+        wakeup.notify_due(at(99));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn an_end_wakes_who_waits_for_ends() {
+        let wakeup = Arc::new(Wakeup::default());
+        let thread = sleeper(&wakeup, true);
+        wakeup.notify_end();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_ring_before_the_sleep_is_not_lost() {
+        let wakeup = Wakeup::default();
+        wakeup.ring();
+        wakeup.sleep(at(100), false, LONG, || true);
+        wakeup.sleep(at(100), false, LONG, || false);
+    }
+
+    #[test]
+    fn a_ring_between_publishing_and_sleeping_is_not_lost() {
+        let wakeup = Wakeup::default();
+        wakeup.sleep(at(100), false, LONG, || {
+            wakeup.notify_due(at(50));
+            true
+        });
+    }
+}

@@ -18,9 +18,8 @@ pub struct Consultation {
     pub queue_length: u32,
     /// Whether the location is open.
     pub open: bool,
-    /// For how many conditional releases of this location and response media the answer holds within the
-    /// poll, after which the router is asked again (0 counts as 1); `None`: for all of them, so one free agent
-    /// releases everybody who waits for one. Say `Some(n)` where a release uses up what the answer promises.
+    /// For how many releases that rest on it this answer holds, through their condition or their threshold
+    /// wait time, after which the router is asked again; 0 counts as 1. `None`: for the rest of the poll.
     pub good_for: Option<u32>,
 }
 

@@ -347,3 +347,30 @@ fn a_batch_on_its_way_is_routed_before_the_router_is_asked_again() {
     centre.poll(at(10));
     assert_eq!(centre.desk.take_ids(), [0, 1], "two agents were free");
 }
+
+#[test]
+fn a_lift_uses_the_answer_up_and_a_plain_release_does_not() {
+    let centre = centre();
+    centre.desk.opinion(|due| Consultation {
+        expected_wait: Some(secs(if due.id.value() < 5 { 100 } else { 200 })),
+        good_for: Some(1),
+        ..Consultation::default()
+    });
+    for id in 0..10 {
+        let lifted = ScheduleData::builder()
+            .time(at(10))
+            .threshold_wait(secs(150))
+            .build()
+            .unwrap();
+        centre.schedule(centre.immediate(id).with_schedule(lifted), at(0));
+    }
+    centre.poll(at(10));
+    assert_eq!(centre.desk.take_consulted().len(), 10);
+    let ahead: Vec<_> = centre.desk.take().iter().map(|c| c.ahead).collect();
+    assert_eq!(ahead, [[false; 5], [true; 5]].concat());
+    for id in 10..20 {
+        centre.schedule(centre.request(id, at(20)), at(10));
+    }
+    centre.poll(at(20));
+    assert_eq!(centre.desk.take_consulted().len(), 1);
+}

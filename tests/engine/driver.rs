@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use duewheel::{
-    Clock, Disposition, DriverOptions, Engine, ManualClock, RequestState, Running, ScheduleData,
-    ScheduleErrorReason, Shutdown, StartError, SystemClock, Timestamp,
+    Clock, Completion, Disposition, DriverOptions, Engine, ManualClock, RequestState, Running,
+    ScheduleData, ScheduleErrorReason, Shutdown, StartError, SystemClock, Timestamp,
 };
 
 use crate::support::{Centre, at, centre, centre_with, secs};
@@ -18,6 +18,31 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Keeps whoever comes through waiting until it is opened.
+#[derive(Default)]
+struct Gate {
+    open: parking_lot::Mutex<bool>,
+    opened: parking_lot::Condvar,
+}
+
+impl Gate {
+    fn shut() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn pass(&self) {
+        let mut open = self.open.lock();
+        while !*open {
+            self.opened.wait(&mut open);
+        }
+    }
+
+    fn open(&self) {
+        *self.open.lock() = true;
+        self.opened.notify_all();
     }
 }
 
@@ -154,14 +179,11 @@ fn one_slow_location_does_not_take_all_workers() {
     let centre = centre();
     let clock = Arc::new(ManualClock::new(at(0)));
     let fast = centre.engine.directory().enter("fast").unwrap();
-    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let gate = Gate::shut();
     let (shut, slow) = (Arc::clone(&gate), centre.here);
     centre.desk.answer(move |command| {
         if command.location == slow {
-            let mut open = shut.0.lock();
-            while !*open {
-                shut.1.wait(&mut open);
-            }
+            shut.pass();
         }
         Disposition::Routed
     });
@@ -178,8 +200,7 @@ fn one_slow_location_does_not_take_all_workers() {
         centre.engine.pending() == 4
     });
     assert_eq!(centre.engine.in_flight(), 4);
-    *gate.0.lock() = true;
-    gate.1.notify_all();
+    gate.open();
     eventually("the slow one's too", || centre.engine.pending() == 0);
     assert!(!running.shutdown(Shutdown::Drain, PATIENCE).timed_out);
 }
@@ -188,13 +209,10 @@ fn one_slow_location_does_not_take_all_workers() {
 fn a_full_dispatch_queue_keeps_what_is_due_in_order_and_cancellable() {
     let centre = centre();
     let clock = Arc::new(ManualClock::new(at(0)));
-    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let gate = Gate::shut();
     let shut = Arc::clone(&gate);
     centre.desk.answer(move |_| {
-        let mut open = shut.0.lock();
-        while !*open {
-            shut.1.wait(&mut open);
-        }
+        shut.pass();
         Disposition::Routed
     });
     let running = start(&centre, &clock, 1);
@@ -205,12 +223,14 @@ fn a_full_dispatch_queue_keeps_what_is_due_in_order_and_cancellable() {
     // One at the router, eight in the queue.
     eventually("the queue is full", || centre.engine.in_flight() == 9);
     assert!(centre.engine.cancel(3.into(), at(10)).is_err(), "released");
+    let guessed = "3/1/1".parse().unwrap();
+    let early = centre.engine.complete(&guessed, Completion::Routed, at(10));
+    assert!(early.is_err(), "nobody was told of this lease yet");
     assert!(
         centre.engine.cancel(30.into(), at(10)).is_ok(),
         "not released"
     );
-    *gate.0.lock() = true;
-    gate.1.notify_all();
+    gate.open();
     eventually("all are routed", || centre.engine.pending() == 0);
     assert_eq!(
         centre.desk.take_ids(),
@@ -259,12 +279,11 @@ fn a_worker_checks_the_hold_once_more_right_before_route() {
 fn a_worker_stuck_in_the_router_loses_its_lease_and_the_request_goes_to_another() {
     let centre = centre_with(Engine::builder().lease(secs(60)));
     let clock = Arc::new(ManualClock::new(at(0)));
-    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let gate = Gate::shut();
     let shut = Arc::clone(&gate);
     centre.desk.answer(move |command| {
-        let mut open = shut.0.lock();
-        while command.attempt == 1 && !*open {
-            shut.1.wait(&mut open);
+        if command.attempt == 1 {
+            shut.pass();
         }
         Disposition::Routed
     });
@@ -287,8 +306,7 @@ fn a_worker_stuck_in_the_router_loses_its_lease_and_the_request_goes_to_another(
         report.timed_out,
         "a thread is still inside the router: it is left behind"
     );
-    *gate.0.lock() = true;
-    gate.1.notify_all();
+    gate.open();
     let commands = centre.desk.take();
     assert_eq!(
         commands
@@ -303,13 +321,10 @@ fn a_worker_stuck_in_the_router_loses_its_lease_and_the_request_goes_to_another(
 fn an_answer_after_the_lease_ran_out_counts_until_a_newer_attempt_is_released() {
     let centre = centre_with(Engine::builder().lease(secs(60)));
     let clock = Arc::new(ManualClock::new(at(0)));
-    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let gate = Gate::shut();
     let shut = Arc::clone(&gate);
     centre.desk.answer(move |_| {
-        let mut open = shut.0.lock();
-        while !*open {
-            shut.1.wait(&mut open);
-        }
+        shut.pass();
         Disposition::Routed
     });
     let running = start(&centre, &clock, 1);
@@ -322,8 +337,7 @@ fn an_answer_after_the_lease_ran_out_counts_until_a_newer_attempt_is_released() 
     eventually("its lease has run out", || {
         centre.state(1) == RequestState::Scheduled
     });
-    *gate.0.lock() = true;
-    gate.1.notify_all();
+    gate.open();
     eventually("the late answer is taken", || {
         centre.state(1) == RequestState::Completed
     });
@@ -365,13 +379,10 @@ fn drain_ends_when_all_that_is_due_has_ended_and_takes_nothing_in() {
 fn stop_hands_back_what_no_worker_took() {
     let centre = centre();
     let clock = Arc::new(ManualClock::new(at(0)));
-    let gate = Arc::new((parking_lot::Mutex::new(false), parking_lot::Condvar::new()));
+    let gate = Gate::shut();
     let shut = Arc::clone(&gate);
     centre.desk.answer(move |_| {
-        let mut open = shut.0.lock();
-        while !*open {
-            shut.1.wait(&mut open);
-        }
+        shut.pass();
         Disposition::Routed
     });
     let running = start(&centre, &clock, 1);
@@ -387,8 +398,7 @@ fn stop_hands_back_what_no_worker_took() {
         (report.pending, report.in_flight, report.timed_out),
         (5, 1, true)
     );
-    *gate.0.lock() = true;
-    gate.1.notify_all();
+    gate.open();
     eventually("its answer is taken when it comes", || {
         centre.state(0) == RequestState::Completed
     });

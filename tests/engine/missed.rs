@@ -1,24 +1,28 @@
 //! The missed policy: what becomes of a request whose time passed while nothing ran.
 
-use duewheel::{MissedPolicy, Outcome, ProcessingCondition, RequestState, ScheduleData};
+use duewheel::{MissedPolicy, Outcome, ProcessingCondition, RequestState, ScheduleData, Timestamp};
 
 use crate::support::{Centre, at, centre, run, secs};
 
 const DAY: u64 = 24 * 3_600;
 
-fn with_policy(centre: &Centre, id: u128, policy: MissedPolicy) {
+fn with_policy(centre: &Centre, id: u128, policy: MissedPolicy, now: Timestamp) {
     let schedule = ScheduleData::builder()
         .time(at(100))
         .missed(policy)
         .build()
         .unwrap();
-    centre.schedule(centre.immediate(id).with_schedule(schedule), at(0));
+    centre.schedule(centre.immediate(id).with_schedule(schedule), now);
 }
 
 fn all_policies(centre: &Centre) {
-    with_policy(centre, 1, MissedPolicy::Release);
-    with_policy(centre, 2, MissedPolicy::Expire);
-    with_policy(centre, 3, MissedPolicy::NextDay);
+    all_policies_at(centre, at(0));
+}
+
+fn all_policies_at(centre: &Centre, now: Timestamp) {
+    with_policy(centre, 1, MissedPolicy::Release, now);
+    with_policy(centre, 2, MissedPolicy::Expire, now);
+    with_policy(centre, 3, MissedPolicy::NextDay, now);
 }
 
 fn assert_missed(centre: &Centre) {
@@ -146,7 +150,7 @@ fn a_hold_that_covers_only_a_part_is_not() {
 #[test]
 fn missed_for_a_year_the_next_day_lies_ahead() {
     let centre = centre();
-    with_policy(&centre, 1, MissedPolicy::NextDay);
+    with_policy(&centre, 1, MissedPolicy::NextDay, at(0));
     centre.poll(at(1));
     centre.poll(at(400 * DAY));
     assert_eq!(centre.due(1), at(100 + 400 * DAY));
@@ -175,4 +179,32 @@ fn a_missed_time_is_passed_over_where_another_is_to_come() {
         run(&centre, at(500), at(1_000));
         assert_eq!(centre.desk.take()[0].due, at(1_000));
     }
+}
+
+#[test]
+fn a_time_past_at_intake_was_not_missed_by_a_hold_either() {
+    let centre = centre();
+    centre.engine.hold(centre.here, at(50)).unwrap();
+    for (id, policy) in [(2, MissedPolicy::Expire), (3, MissedPolicy::NextDay)] {
+        let schedule = ScheduleData::builder()
+            .time(at(100))
+            .missed(policy)
+            .build()
+            .unwrap();
+        centre.schedule(centre.immediate(id).with_schedule(schedule), at(5_000));
+    }
+    centre.poll(at(5_000));
+    centre.engine.resume(centre.here, None, at(6_000)).unwrap();
+    assert_eq!(centre.poll(at(6_000)), 2);
+}
+
+#[test]
+fn a_gap_that_is_over_is_forgotten_when_the_clock_steps_back_into_it() {
+    let centre = centre();
+    centre.poll(at(1));
+    centre.poll(at(1_000));
+    centre.poll(at(50));
+    all_policies_at(&centre, at(50));
+    centre.poll(at(100));
+    assert_not_missed(&centre);
 }

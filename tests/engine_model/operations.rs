@@ -1,0 +1,458 @@
+//! The operations, and the pair of engine and model that they are applied to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use duewheel::{
+    Completion, Consultation, Engine, InteractionRequest, Lease, LocationId, Media, Outcome, Pace,
+    Position, RequestState, ScheduleErrorReason, Timestamp,
+};
+
+use crate::model::{Intake, Model, Place};
+use crate::schedules::Schedule;
+use crate::script::{Command, Desk, Standing, desk};
+
+/// 2026-01-05T09:00:00+02:00.
+const NINE: u64 = 1_767_596_400_000;
+pub(crate) const IDS: u64 = 40;
+pub(crate) const LOCATIONS: u32 = 3;
+const PENDING_MAX: usize = 30;
+
+/// How the clock moves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    Millis(u64),
+    Back(u64),
+    /// To the next time at which something happens.
+    Next,
+    /// To a little before the end of time, or to where it started.
+    End(bool),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub(crate) location: u32,
+    pub(crate) media: bool,
+    pub(crate) priority: u8,
+    pub(crate) schedule: Option<Schedule>,
+}
+
+/// Which of the leases given out, counted from the last; and a lease that was not given out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pick {
+    Given(u8),
+    Forged { id: u64, attempt: u32, epoch: u32 },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    Schedule(u64, Content),
+    Again {
+        id: u64,
+        changed: bool,
+    },
+    Cancel(u64),
+    /// To another schedule; 1 past the revision it has, where a revision is named.
+    Reschedule(u64, Schedule, Option<u32>),
+    Complete(Pick, Completion),
+    Hold(u32),
+    Resume(u32, Option<Pace>),
+    CancelLocation(u32),
+    MoveLocation(u32, u32),
+    List(u32, usize),
+    Poll {
+        budget: usize,
+        drain: bool,
+    },
+    Clock(Step),
+    Stand(Standing),
+    Report,
+    Strangers,
+}
+
+/// An engine and its model, and what the caller of both remembers.
+pub(crate) struct Pair {
+    pub(crate) engine: Engine,
+    desk: Arc<Desk>,
+    pub(crate) model: Model,
+    now: Timestamp,
+    leases: Vec<Lease>,
+    positions: BTreeMap<u64, Position>,
+    /// Every command so far.
+    pub(crate) commands: Vec<Command>,
+}
+
+impl Pair {
+    pub(crate) fn new(shards: usize, remember: Duration) -> Self {
+        let desk = desk();
+        let engine = Engine::builder()
+            .shards(shards)
+            .max_pending(PENDING_MAX)
+            .remember(remember, 1_000_000)
+            .hash_key(7)
+            .build(Arc::clone(&desk) as Arc<dyn duewheel::Router>)
+            .unwrap();
+        for location in 0..LOCATIONS {
+            engine.directory().enter(&format!("L{location}")).unwrap();
+        }
+        let mut pair = Self {
+            engine,
+            desk,
+            model: Model::new(LOCATIONS as usize, PENDING_MAX, remember),
+            now: Timestamp::from_millis(NINE),
+            leases: Vec::new(),
+            positions: BTreeMap::new(),
+            commands: Vec::new(),
+        };
+        pair.stand(Standing {
+            consultation: Consultation {
+                expected_wait: Some(Duration::from_secs(50)),
+                open: true,
+                ..Consultation::default()
+            },
+            panics: false,
+        });
+        pair
+    }
+
+    /// Applies an operation to both, compares what they answer, and checks both.
+    pub(crate) fn apply(&mut self, operation: &Operation) {
+        let now = self.now;
+        if !matches!(operation, Operation::Clock(_) | Operation::Stand(_)) {
+            self.model.tell(now);
+        }
+        match operation {
+            Operation::Schedule(id, content) => self.schedule(*id, content),
+            Operation::Again { id, changed } => self.again(*id, *changed),
+            Operation::Cancel(id) => {
+                let expected = self.model.cancel(*id, now);
+                assert_eq!(self.engine.cancel((*id).into(), now), expected);
+            }
+            Operation::Reschedule(id, schedule, past) => self.reschedule(*id, schedule, *past),
+            Operation::Complete(pick, completion) => self.complete(*pick, completion),
+            Operation::Hold(location) => {
+                let expected = self.model.hold(*location, now);
+                let held = self.engine.hold(place(*location), now).unwrap();
+                assert_eq!(held.in_flight, expected);
+            }
+            Operation::Resume(location, pace) => {
+                let expected = self.model.resume(*location, *pace, now);
+                let resumed = self.engine.resume(place(*location), *pace, now).unwrap();
+                assert_eq!(resumed.held, expected);
+            }
+            Operation::CancelLocation(location) => {
+                let expected = self.model.cancel_location(*location, now);
+                let change = self.engine.cancel_location(place(*location), now);
+                assert_eq!(change, Ok(expected));
+            }
+            Operation::MoveLocation(from, to) => {
+                let expected = self.model.move_location(*from, *to, now);
+                let change = self.engine.move_location(place(*from), place(*to), now);
+                assert_eq!(change, Ok(expected));
+            }
+            Operation::List(location, limit) => self.list(*location, *limit),
+            Operation::Poll { budget, drain } => self.poll(*budget, *drain),
+            Operation::Clock(step) => self.clock(*step),
+            Operation::Stand(standing) => self.stand(*standing),
+            Operation::Report => self.report(),
+            Operation::Strangers => self.strangers(),
+        }
+        self.check();
+    }
+
+    fn schedule(&mut self, id: u64, content: &Content) {
+        let mut request = InteractionRequest::new(id.into(), place(content.location))
+            .with_media(if content.media {
+                Media::Email
+            } else {
+                Media::Voice
+            })
+            .with_priority(content.priority)
+            .with_customer(format!("customer {id}"))
+            .with_payload(id.to_le_bytes().to_vec());
+        if let Some(schedule) = &content.schedule {
+            request = request.with_schedule(schedule.build(self.now));
+        }
+        self.submit(request);
+    }
+
+    /// The same request once more, or another one by its id.
+    fn again(&mut self, id: u64, changed: bool) {
+        let known = self
+            .model
+            .requests
+            .get(&id)
+            .map(|pending| &pending.submitted);
+        let ended = self.model.ended.get(&id).map(|ended| &ended.submitted);
+        if let Some(request) = known.or(ended) {
+            let mut request = request.clone();
+            if changed {
+                request.priority.0 ^= 1;
+            }
+            self.submit(request);
+        }
+    }
+
+    fn submit(&mut self, request: InteractionRequest) {
+        let id = crate::script::number(request.id);
+        let expected = self.model.schedule(&request, self.now);
+        match (self.engine.schedule(request.clone(), self.now), expected) {
+            (Ok(receipt), Ok(intake)) => {
+                assert_eq!(receipt.id, request.id);
+                if !receipt.duplicate {
+                    self.positions.insert(id, receipt.position);
+                }
+                assert_eq!(self.positions[&id], receipt.position);
+                let answered = match receipt.duplicate {
+                    true => Intake::Duplicate {
+                        state: receipt.state,
+                        outcome: receipt.outcome,
+                    },
+                    false => Intake::Accepted,
+                };
+                assert_eq!(answered, intake);
+            }
+            (Err(error), Err(reason)) => {
+                assert_eq!(error.reason, reason);
+                assert_eq!(*error.request, request, "handed back");
+            }
+            (answered, expected) => panic!("{answered:?}, expected {expected:?}"),
+        }
+    }
+
+    fn reschedule(&mut self, id: u64, schedule: &Schedule, past: Option<u32>) {
+        let schedule = schedule.build(self.now);
+        let revision = self.model.status(id).map_or(1, |status| status.revision);
+        let revision = past.map(|past| revision + past);
+        let expected = self
+            .model
+            .reschedule(id, schedule.clone(), revision, self.now);
+        let answered = self
+            .engine
+            .reschedule(id.into(), schedule, revision, self.now);
+        if let Ok(receipt) = &answered {
+            assert_eq!(receipt.position, self.positions[&id]);
+            assert_eq!(receipt.state, RequestState::Scheduled);
+        }
+        assert_eq!(answered.map(|_| ()), expected);
+    }
+
+    fn complete(&mut self, pick: Pick, completion: &Completion) {
+        let lease = match pick {
+            Pick::Given(back) => {
+                let given = self.leases.len();
+                let Some(at) = given.checked_sub(1 + usize::from(back)) else {
+                    return;
+                };
+                self.leases[at]
+            }
+            Pick::Forged { id, attempt, epoch } => {
+                format!("{id}/{attempt}/{epoch}").parse().unwrap()
+            }
+        };
+        let expected = self.model.complete(&lease, completion, self.now);
+        let answered = self.engine.complete(&lease, completion.clone(), self.now);
+        assert_eq!(answered, expected, "{lease}");
+    }
+
+    fn list(&self, location: u32, limit: usize) {
+        let mut listed = Vec::new();
+        let mut from = None;
+        loop {
+            let page = self
+                .engine
+                .list_location(place(location), from, limit)
+                .unwrap();
+            assert!(page.requests.len() <= limit.max(1));
+            listed.extend(page.requests);
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        listed.sort_by_key(|status| status.id);
+        assert_eq!(listed, self.model.list(location));
+    }
+
+    fn poll(&mut self, budget: usize, drain: bool) {
+        self.model.tell(self.now);
+        for _ in 0..10_000 {
+            let budget = if drain { budget.max(1) } else { budget };
+            let poll = self.engine.poll(self.now, budget).unwrap();
+            let engine = &self.engine;
+            let expected = self
+                .model
+                .poll(self.now, budget, |id| engine.status(id.into()));
+            assert_eq!(self.desk.take_consulted(), self.model.consulted);
+            self.model.consulted.clear();
+            let commands = self.desk.take_commands();
+            assert_eq!(commands, self.model.commands);
+            self.model.commands.clear();
+            self.leases.extend(
+                commands
+                    .iter()
+                    .map(|told| told.lease.parse::<Lease>().unwrap()),
+            );
+            self.commands.extend(commands);
+            let answered = (poll.examined, poll.released, poll.more);
+            assert_eq!(
+                answered,
+                (expected.examined, expected.released, expected.more)
+            );
+            assert!(!poll.blocked);
+            assert_eq!(poll.next_wakeup, self.engine.next_wakeup());
+            if !poll.more || !drain {
+                return;
+            }
+            self.check();
+        }
+        panic!("a drain comes to an end");
+    }
+
+    fn clock(&mut self, step: Step) {
+        let next = match step {
+            Step::Millis(millis) => self.now.saturating_add(Duration::from_millis(millis)),
+            Step::Back(millis) => self.now.saturating_sub(Duration::from_millis(millis)),
+            Step::Next => self.next_event().unwrap_or(self.now).max(self.now),
+            Step::End(true) => Timestamp::from_millis(u64::MAX - 100_000),
+            Step::End(false) => Timestamp::from_millis(NINE),
+        };
+        if next < self.now && self.model.are_uncertain(self.now) {
+            // What this poll sees of them counts; after the step back nobody could tell.
+            self.poll(usize::MAX, true);
+        }
+        self.now = next;
+    }
+
+    /// When something happens by itself.
+    fn next_event(&self) -> Option<Timestamp> {
+        let ids = self.model.requests.iter();
+        ids.filter_map(|(&id, pending)| match pending.place {
+            Place::Ready => Some(pending.tick),
+            _ => self.model.event(id),
+        })
+        .min()
+    }
+
+    fn stand(&mut self, standing: Standing) {
+        self.desk.set(standing);
+        self.model.standing = standing;
+    }
+
+    fn report(&self) {
+        let report = self.engine.report(self.now);
+        let model = &self.model;
+        assert_eq!(report.pending as usize, model.requests.len());
+        for state in &RequestState::ALL[..4] {
+            let count = model
+                .requests
+                .values()
+                .filter(|p| p.state() == *state)
+                .count();
+            assert_eq!(report.states[state] as usize, count, "{state}");
+        }
+        let mut reasons = BTreeMap::<_, u64>::new();
+        for ((_, outcome, why), count) in &model.outcomes {
+            *reasons.entry((*outcome, why.clone())).or_default() += count;
+        }
+        let reported = report.reasons.iter().map(|line| {
+            let why = line.reason.as_ref().map(ToString::to_string);
+            ((line.outcome, why), line.count)
+        });
+        assert_eq!(reported.collect::<BTreeMap<_, _>>(), reasons);
+        let routed = reasons.get(&(Outcome::Routed, None)).copied().unwrap_or(0);
+        assert_eq!(report.outcomes[&Outcome::Routed], routed);
+        assert_eq!(report.lateness.count, model.released);
+        assert_eq!(report.lateness.max_ms, model.latest_ms);
+        assert_eq!(report.router_panics, model.panics);
+        let waiting = model.requests.values().filter(|p| !p.is_released());
+        let dues: Vec<(Timestamp, u64)> = waiting
+            .map(|p| match p.place {
+                Place::Parked => (p.due, p.intake),
+                _ => (p.releasable, p.intake),
+            })
+            .collect();
+        let overdue = dues.iter().filter(|(due, _)| *due < self.now).count();
+        assert_eq!(report.forecast.overdue as usize, overdue);
+        let ahead = report.forecast.intervals.iter().sum::<u64>() + report.forecast.beyond;
+        assert_eq!(ahead as usize, dues.len() - overdue);
+        let oldest = dues.iter().min().filter(|(due, _)| *due < self.now);
+        assert_eq!(
+            report.oldest_overdue.map(|o| o.due),
+            oldest.map(|(due, _)| *due)
+        );
+        for line in &report.locations {
+            let location = &model.locations[line.id.index() as usize];
+            assert_eq!(line.held, location.held_since.is_some());
+            let pace = location.line.map(|line| line.pace.releases_per_second());
+            assert_eq!(line.pace, pace);
+        }
+    }
+
+    pub(crate) fn full_report(&self) -> duewheel::Report {
+        self.engine.report(self.now)
+    }
+
+    /// What nobody knows is an error that names it.
+    fn strangers(&self) {
+        let (nowhere, now) = (place(LOCATIONS), self.now);
+        let unknown = duewheel::UnknownLocation(nowhere);
+        assert_eq!(self.engine.hold(nowhere, now), Err(unknown));
+        assert_eq!(self.engine.resume(nowhere, None, now), Err(unknown));
+        assert_eq!(self.engine.cancel_location(nowhere, now), Err(unknown));
+        assert_eq!(
+            self.engine.move_location(place(0), nowhere, now),
+            Err(unknown)
+        );
+        assert_eq!(
+            self.engine.move_location(nowhere, place(0), now),
+            Err(unknown)
+        );
+        assert_eq!(self.engine.list_location(nowhere, None, 1), Err(unknown));
+        let request = InteractionRequest::new(1.into(), nowhere);
+        let refused = self.engine.schedule(request, now).unwrap_err();
+        assert_eq!(
+            refused.reason,
+            ScheduleErrorReason::UnknownLocation(nowhere)
+        );
+        assert_eq!(self.engine.status((IDS + 1).into()), None);
+    }
+
+    /// Compares all that can be seen, and lets the engine look over its own structures.
+    fn check(&mut self) {
+        self.engine.check_invariants();
+        assert_eq!(self.engine.pending(), self.model.requests.len());
+        for id in 0..IDS {
+            let seen = self.engine.status(id.into());
+            if seen.is_none()
+                && self
+                    .model
+                    .ended
+                    .get(&id)
+                    .is_some_and(|ended| ended.past_span)
+            {
+                self.model.ended.remove(&id);
+            }
+            assert_eq!(seen, self.model.status(id), "request {id}");
+        }
+        let released = self
+            .model
+            .requests
+            .values()
+            .filter(|p| p.is_released())
+            .count();
+        assert_eq!(self.engine.in_flight(), released);
+        if let Some(next) = self.next_event() {
+            assert!(
+                self.engine
+                    .next_wakeup()
+                    .is_some_and(|wakeup| wakeup <= next)
+            );
+        }
+    }
+}
+
+pub(crate) fn place(location: u32) -> LocationId {
+    LocationId::from_index(location)
+}
