@@ -105,7 +105,8 @@ impl EngineBuilder {
     }
 
     /// Commands handed over by one [`Router::route_batch`] at most, from 1 to 4096. Default 1, which
-    /// calls [`Router::route`]. Without dispatch workers only.
+    /// calls [`Router::route`]. Without dispatch workers only. A batch is handed over before the router is
+    /// consulted again, so that its answer knows of it.
     pub fn route_batch(mut self, commands: usize) -> Self {
         self.route_batch = commands;
         self

@@ -21,8 +21,7 @@ impl Engine {
     /// O(1), one shard lock.
     ///
     /// # Errors
-    /// [`CompleteError::Stale`] for a lease whose request has ended or has a newer attempt, and for one of
-    /// another epoch;
+    /// [`CompleteError::Stale`] for a lease that was settled or superseded, and for one of another epoch;
     /// [`CompleteError::Unknown`] where its request never was, or is forgotten.
     ///
     /// [`Router::route`]: crate::Router::route

@@ -97,7 +97,7 @@ pub enum CompleteError {
     /// No request of this id is pending or remembered.
     #[error("request {0} is unknown")]
     Unknown(RequestId),
-    /// Its request has ended, or a newer attempt was released since, or it is another epoch's.
+    /// The lease was settled, or a newer attempt was released since, or it is another epoch's.
     #[error("the lease of request {id} is stale: the request is {state}")]
     Stale {
         /// The request.

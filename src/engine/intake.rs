@@ -34,9 +34,6 @@ impl Engine {
                 reason,
             })
         };
-        if self.closed.load(Ordering::Acquire) {
-            return refuse(request, ScheduleErrorReason::Closed);
-        }
         if !self.directory.contains(request.location) {
             let reason = ScheduleErrorReason::UnknownLocation(request.location);
             return refuse(request, reason);
@@ -65,6 +62,11 @@ impl Engine {
                     },
                 ),
             };
+        }
+        // Under the lock: see `close`.
+        if self.closed.load(Ordering::Acquire) {
+            drop(shard);
+            return refuse(request, ScheduleErrorReason::Closed);
         }
         let pending_max = self.settings.pending_max;
         let reserved =

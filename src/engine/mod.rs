@@ -199,9 +199,14 @@ impl Engine {
         events.chain(self.line_news.next_opening()).min()
     }
 
-    /// Refuses further intake, for good. What is pending goes on.
+    /// Refuses further intake, for good: once this has returned, nothing new is accepted. A repeated intake is
+    /// still answered, and what is pending goes on.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        // An intake that was not refused yet holds its shard's lock until what it took in is published.
+        for cell in &self.shards {
+            drop(cell.lock());
+        }
     }
 
     /// The number of a request's shard, and the hash it was chosen by.

@@ -54,6 +54,8 @@ impl<'e> Polling<'e> {
         if let Decision::Consult(due) = decision {
             let intake = shard.entry(index).intake;
             drop(shard);
+            // The answer must know of what was released before.
+            self.route_batch();
             let answer = caught(|| engine.router.consult(&due));
             if answer.is_none() {
                 engine.router_panics.fetch_add(1, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use duewheel::{
     Consultation, ExhaustedRule, Media, Outcome, ProcessingCondition, RequestState, ScheduleData,
 };
 
-use crate::support::{Centre, at, centre, run, secs};
+use crate::support::{Centre, at, centre, centre_with, run, secs};
 
 fn wait_below(seconds: u64) -> ProcessingCondition {
     ProcessingCondition::WaitBelow(secs(seconds))
@@ -320,6 +320,32 @@ fn answered_in_time_the_limit_is_lifted() {
         .complete(&lease, duewheel::Completion::Routed, at(500))
         .unwrap();
     assert_eq!(centre.outcome(1).0, Some(Outcome::Routed));
+}
+
+#[test]
+fn a_batch_on_its_way_is_routed_before_the_router_is_asked_again() {
+    let centre = centre_with(duewheel::Engine::builder().route_batch(8));
+    let free = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(2));
+    let (seen, taken) = (std::sync::Arc::clone(&free), std::sync::Arc::clone(&free));
+    centre.desk.opinion(move |_| Consultation {
+        agents_ready: seen.load(std::sync::atomic::Ordering::SeqCst),
+        good_for: Some(1),
+        ..Consultation::default()
+    });
+    centre.desk.answer(move |_| {
+        taken.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        duewheel::Disposition::Routed
+    });
+    for id in 0..10 {
+        let schedule = ScheduleData::builder()
+            .time_if(at(10), ProcessingCondition::AgentsReady(1))
+            .time(at(500))
+            .build()
+            .unwrap();
+        centre.schedule(centre.immediate(id).with_schedule(schedule), at(0));
+    }
+    centre.poll(at(10));
+    assert_eq!(centre.desk.take_ids(), [0, 1], "two agents were free");
 }
 
 #[test]

@@ -281,3 +281,14 @@ fn a_batch_is_answered_one_by_one_in_order() {
     centre.poll(at(10));
     assert_eq!(centre.desk.take_ids(), [2, 1]);
 }
+
+#[test]
+fn a_repeated_intake_is_answered_after_close() {
+    let centre = centre();
+    centre.schedule(centre.request(1, at(10)), at(0));
+    centre.engine.close();
+    let again = centre.engine.schedule(centre.request(1, at(10)), at(1));
+    assert!(again.unwrap().duplicate);
+    let new = centre.engine.schedule(centre.request(2, at(10)), at(1));
+    assert_eq!(new.unwrap_err().reason, ScheduleErrorReason::Closed);
+}

@@ -118,3 +118,29 @@ fn duplicate_intake_from_two_threads_is_taken_once() {
     centre.engine.check_invariants();
     assert_eq!(centre.poll(at(10)), one + other);
 }
+
+#[test]
+fn once_close_has_returned_nothing_more_is_accepted() {
+    for _ in 0..300 {
+        let centre = centre();
+        let left = std::thread::scope(|scope| {
+            for thread in 0..2 {
+                let centre = &centre;
+                scope.spawn(move || {
+                    let mut ids = (0..).map(|n| n * 2 + thread);
+                    let accepted = |id| {
+                        let request = centre.request(id, at(10));
+                        centre.engine.schedule(request, at(0)).is_ok()
+                    };
+                    while ids.next().is_some_and(accepted) {}
+                });
+            }
+            while centre.engine.pending() < 20 {
+                std::thread::yield_now();
+            }
+            centre.engine.close();
+            centre.engine.pending()
+        });
+        assert_eq!(centre.engine.pending(), left);
+    }
+}
