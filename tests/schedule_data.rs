@@ -298,15 +298,70 @@ fn days_later_ends_where_times_end() {
     );
     assert_eq!(PointInTime::from(Timestamp::MAX).days_later(1), None);
     assert_eq!(jerusalem("9999-12-31T10:00:00").days_later(1), None);
-    let offset = PointInTime::rfc3339("9999-12-31T10:00:00+02:00")
-        .unwrap()
-        .days_later(1)
-        .unwrap();
+    // Past year 9999, in UTC or on its own clock, a text has none to become.
+    for (last, zone) in [
+        ("9999-12-31T10:00:00+02:00", None),
+        ("9999-12-31T01:00:00+02:00", None),
+        ("9999-12-30T23:00:00-02:00", None),
+        ("9999-12-30T23:00:00", Some("America/New_York")),
+        ("9999-12-31T01:00:00", Some("Asia/Jerusalem")),
+    ] {
+        let point = match zone {
+            Some(zone) => PointInTime::local(last, zone).unwrap(),
+            None => PointInTime::rfc3339(last).unwrap(),
+        };
+        assert_eq!(point.days_later(1), None, "{last}");
+        let schedule = ScheduleData::at(point.clone());
+        assert_eq!(schedule.next_day(0, point.timestamp()), None, "{last}");
+    }
+    let point = PointInTime::rfc3339("9999-12-30T21:00:00-02:00").unwrap();
     assert_eq!(
-        offset.to_string(),
-        "253402329600000ms",
-        "past year 9999 there is no wall clock"
+        point.days_later(1).unwrap().to_string(),
+        "9999-12-31T21:00:00-02:00"
     );
+    // One that a program makes goes on.
+    let last = PointInTime::from(time("9999-12-31T23:59:59.999Z"));
+    assert_eq!(last.days_later(1).unwrap().to_string(), "253402387199999ms");
+}
+
+#[test]
+fn a_text_reaches_to_the_end_of_year_9999_in_utc() {
+    for text in [
+        "9999-12-31T23:59:59.9995Z",
+        "9999-12-31T23:00:00-20:00",
+        "9999-12-31T23:59:59.999-00:01",
+    ] {
+        let error = PointInTime::rfc3339(text).unwrap_err();
+        assert_eq!(
+            (error.value(), error.expected()),
+            (
+                text,
+                "a time from 1970-01-01T00:00:00Z to the end of year 9999 in UTC"
+            )
+        );
+    }
+    for (civil, zone) in [
+        ("9999-12-31T19:00:00", "America/New_York"),
+        ("9999-12-31T23:59:59.9995", "UTC"),
+        ("1970-01-01T01:00:00", "Asia/Jerusalem"),
+    ] {
+        let error = PointInTime::local(civil, zone).unwrap_err();
+        assert_eq!(error.value(), format!("{civil}[{zone}]"));
+        let json = format!(r#"{{"local": "{civil}", "zone": "{zone}"}}"#);
+        let error = serde_json::from_str::<PointInTime>(&json).unwrap_err();
+        let named = format!("local time {}[{zone}]", &civil[..19]);
+        assert!(error.to_string().contains(&named), "{error}");
+    }
+    // On a clock ahead of UTC the year 10000 may have begun.
+    let point = PointInTime::rfc3339("9999-12-31T23:59:59.9995+02:00").unwrap();
+    assert_eq!(point.to_string(), "9999-12-31T22:00:00Z");
+    // What a program makes goes on to the end of all times, in JSON as a number.
+    for millis in [253_402_300_800_000, u64::MAX] {
+        let point = PointInTime::from(at(millis));
+        let json = serde_json::to_string(&point).unwrap();
+        assert_eq!(json, millis.to_string());
+        assert_eq!(serde_json::from_str::<PointInTime>(&json).unwrap(), point);
+    }
 }
 
 #[test]
