@@ -75,7 +75,8 @@ fn errors_name_the_field_the_value_and_what_was_expected() {
         (with_rules(r#""response_media": null"#), "schedule.response_media", "null", "a list"),
         (with_rules(r#""response_media": [{"from": "2026-01-05T09:00:00Z", "media": "sms"}]"#), "schedule.response_media[0].until", "nothing", "this field"),
         (with_rules(r#""response_media": [{"from": "2026-01-05T09:00:00Z", "until": "2026-01-05T09:00:00Z", "media": "sms"}]"#), "schedule.response_media[0].until", "\"2026-01-05T09:00:00Z\"", "a time after the window's from (2026-01-05T09:00:00Z)"),
-        (with_rules(r#""response_media": [{"from": "2026-01-05T09:00:00Z", "until": "2026-01-05T10:00:00Z", "media": "sms"}, {"from": "2026-01-05T09:59:59Z", "until": "2026-01-05T11:00:00Z", "media": "sms"}]"#), "schedule.response_media[1].from", "\"2026-01-05T09:59:59Z\"", "a time at or after response_media[0].until (2026-01-05T10:00:00Z), for windows ascend and do not overlap"),
+        (with_rules(r#""response_media": [{"from": "2026-01-05T09:00:00Z", "until": "2026-01-05T10:00:00Z", "media": "sms"}, {"from": "2026-01-05T09:59:59Z", "until": "2026-01-05T11:00:00Z", "media": "sms"}]"#), "schedule.response_media[1].from", "\"2026-01-05T09:59:59Z\"", "a time at or after response_media[0].until (2026-01-05T10:00:00Z), for windows do not overlap"),
+        (with_rules(r#""response_media": [{"from": "2026-01-05T20:00:00Z", "until": "2026-01-05T21:00:00Z", "media": "sms"}, {"from": "2026-01-05T09:00:00Z", "until": "2026-01-05T20:00:01Z", "media": "sms"}]"#), "schedule.response_media[1].until", "\"2026-01-05T20:00:01Z\"", "a time at or before response_media[0].from (2026-01-05T20:00:00Z), for windows do not overlap"),
         // Durations and rules.
         (with_rules(r#""recheck": 30"#), "schedule.recheck", "30", "a duration of zero or more"),
         (with_rules(r#""recheck": "30""#), "schedule.recheck", "\"30\"", "a duration of zero or more"),

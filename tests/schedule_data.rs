@@ -62,7 +62,16 @@ fn the_builder_says_which_field_is_wrong_and_why() {
         (one().not_before(at(500)).not_after(at(500)), "not_after", "1970-01-01T00:00:00.500Z", "a time after not_before (1970-01-01T00:00:00.500Z)".to_owned()),
         (one().response_media(at(5), at(5), Media::Sms), "response_media[0].until", "1970-01-01T00:00:00.005Z", "a time after the window's from (1970-01-01T00:00:00.005Z)".to_owned()),
         (one().response_media(at(5), at(7), Media::Sms).response_media(at(6), at(9), Media::Chat), "response_media[1].from", "1970-01-01T00:00:00.006Z",
-            "a time at or after response_media[0].until (1970-01-01T00:00:00.007Z), for windows ascend and do not overlap".to_owned()),
+            "a time at or after response_media[0].until (1970-01-01T00:00:00.007Z), for windows do not overlap".to_owned()),
+        (one().response_media(at(5), at(7), Media::Sms).response_media(at(5), at(6), Media::Chat), "response_media[1].from", "1970-01-01T00:00:00.005Z",
+            "a time at or after response_media[0].until (1970-01-01T00:00:00.007Z), for windows do not overlap".to_owned()),
+        (one().response_media(at(5), at(7), Media::Sms).response_media(at(1), at(6), Media::Chat), "response_media[1].until", "1970-01-01T00:00:00.006Z",
+            "a time at or before response_media[0].from (1970-01-01T00:00:00.005Z), for windows do not overlap".to_owned()),
+        // Around two of them: the one it reaches first.
+        (one().response_media(at(9), at(10), Media::Sms).response_media(at(5), at(6), Media::Sms).response_media(at(1), at(20), Media::Chat), "response_media[2].until", "1970-01-01T00:00:00.020Z",
+            "a time at or before response_media[1].from (1970-01-01T00:00:00.005Z), for windows do not overlap".to_owned()),
+        (one().response_media(at(9), at(10), Media::Sms).response_media(at(5), at(5), Media::Sms), "response_media[1].until", "1970-01-01T00:00:00.005Z",
+            "a time after the window's from (1970-01-01T00:00:00.005Z)".to_owned()),
         (one().recheck(Duration::ZERO), "recheck", "0s", "a duration from 1ms to 366 days".to_owned()),
         (one().recheck(Duration::MAX), "recheck", "5124095576030h25m51s615ms", "a duration from 1ms to 366 days".to_owned()),
     ];
@@ -80,8 +89,9 @@ fn what_just_fits_is_accepted() {
         .time(at(1001))
         .not_before(at(1000))
         .not_after(at(1002))
-        .response_media(at(0), at(1), Media::Sms)
         .response_media(at(1), at(2), Media::Email)
+        .response_media(at(4), at(5), Media::Chat)
+        .response_media(at(0), at(1), Media::Sms)
         .recheck(Duration::from_nanos(1))
         .threshold_wait(Duration::ZERO)
         .exhausted(ExhaustedRule::Expire)
@@ -105,10 +115,17 @@ fn what_just_fits_is_accepted() {
         (schedule.exhausted(), schedule.missed()),
         (ExhaustedRule::Expire, MissedPolicy::NextDay)
     );
-    let media: Vec<_> = (0..3)
+    let media: Vec<_> = (0..6)
         .map(|millis| schedule.response_media_at(at(millis)))
         .collect();
-    assert_eq!(media, [Some(Media::Sms), Some(Media::Email), None]);
+    let (sms, email, chat) = (Some(Media::Sms), Some(Media::Email), Some(Media::Chat));
+    assert_eq!(media, [sms, email, None, None, chat, None]);
+    let starts: Vec<_> = schedule
+        .media_windows()
+        .iter()
+        .map(|window| window.from())
+        .collect();
+    assert_eq!(starts, [at(0), at(1), at(4)], "in order of time");
 }
 
 #[test]

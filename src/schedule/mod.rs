@@ -68,7 +68,8 @@ impl ProcessingTime {
 /// - The request is not released before `not_before`, and has expired at `not_after`; every time lies from
 ///   the one to before the other.
 /// - Inside a media window (`from` inclusive, `until` exclusive) the window's media answers, outside every
-///   window the request's own. Windows ascend and do not overlap. A window never delays a release.
+///   window the request's own. Windows are given in any order, kept in order of time, and do not overlap.
+///   A window never delays a release.
 /// - Where the expected wait at release exceeds the threshold wait time, the request goes ahead of
 ///   non-scheduled interactions.
 /// - A time whose condition does not hold is looked at again every `recheck` (1 ms to 366 days) until the
@@ -148,7 +149,7 @@ impl ScheduleData {
         self.rules().not_after.as_ref().map(PointInTime::timestamp)
     }
 
-    /// The media windows, ascending, without overlap.
+    /// The media windows, in order of time whatever order they were given in, without overlap.
     #[must_use]
     pub fn media_windows(&self) -> &[MediaWindow] {
         &self.rules().media_windows
