@@ -19,8 +19,9 @@ use crate::ids::{Media, Timestamp};
 
 pub use builder::ScheduleDataBuilder;
 pub use condition::{Consultation, ProcessingCondition};
+pub use duration_text::{ParseDurationError, parse_duration};
 pub use error::ScheduleDataError;
-pub(crate) use json::ScheduleWire;
+pub(crate) use json::{EXPECTED_NESTING, ScheduleWire};
 pub(crate) use point_in_time::Written;
 pub use point_in_time::{PointInTime, PointInTimeError};
 pub use retry::RetryPolicy;
@@ -89,7 +90,8 @@ impl ProcessingTime {
 /// # assert_eq!(schedule.times().len(), 2);
 /// ```
 /// Only `times` is required. Defaults: recheck 30 s, exhausted release, missed release, retry 3 attempts,
-/// 30 s doubling to 15 min, jitter 0; no not-before, not-after, window or threshold.
+/// 30 s doubling to 15 min (or to `initial`, where that is longer), jitter 0; no not-before, not-after, window
+/// or threshold.
 /// Durations are strings in jiff's friendly or ISO 8601 form, a day being 24 h. Unknown fields, fields twice and
 /// `null` are errors. What is written has its defaults written out. The form needs a self-describing format.
 #[derive(Clone, Debug, PartialEq)]
