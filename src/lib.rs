@@ -56,9 +56,9 @@ pub use router::{
     Completion, Disposition, DueRequest, Lease, ParseLeaseError, Router, RoutingCommand,
 };
 pub use schedule::{
-    Consultation, ExhaustedRule, MediaWindow, MissedPolicy, PointInTime, PointInTimeError,
-    ProcessingCondition, ProcessingTime, RetryPolicy, ScheduleData, ScheduleDataBuilder,
-    ScheduleDataError,
+    Consultation, ExhaustedRule, MediaWindow, MissedPolicy, ParseDurationError, PointInTime,
+    PointInTimeError, ProcessingCondition, ProcessingTime, RetryPolicy, ScheduleData,
+    ScheduleDataBuilder, ScheduleDataError, parse_duration,
 };
 pub use wheel::{Advance, Fired, Handle, Wheel};
 

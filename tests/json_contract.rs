@@ -124,6 +124,72 @@ fn a_schedule_with_times_alone_has_the_defaults() {
 }
 
 #[test]
+fn a_cap_left_out_is_no_shorter_than_the_first_delay() {
+    for (retry, initial, max) in [
+        (r#"{"initial": "20m"}"#, 1200, 1200),
+        (r#"{"initial": "15m"}"#, 900, 900),
+        (r#"{"initial": "10s"}"#, 10, 900),
+        (r#"{"max": "1m"}"#, 30, 60),
+    ] {
+        let schedule = accept(&with_rules(&format!(r#""retry": {retry}"#))).schedule;
+        let policy = schedule.unwrap().retry().clone();
+        assert_eq!(
+            (policy.initial().as_secs(), policy.max().as_secs()),
+            (initial, max),
+            "{retry}"
+        );
+        assert_eq!(
+            serde_json::from_str::<duewheel::RetryPolicy>(retry).unwrap(),
+            policy
+        );
+    }
+}
+
+#[test]
+fn windows_come_in_any_order_and_mean_the_same() {
+    let window = |from: &str, until: &str, media: &str| {
+        format!(
+            r#"{{"from": "2026-01-05T{from}:00Z", "until": "2026-01-05T{until}:00Z", "media": "{media}"}}"#
+        )
+    };
+    let windows = [
+        window("20:00", "21:00", "chat"),
+        window("09:00", "12:00", "voice"),
+        window("12:00", "20:00", "sms"),
+    ];
+    let listed = |order: [usize; 3]| {
+        let list = order.map(|index| windows[index].as_str()).join(",");
+        accept(&with_rules(&format!(r#""response_media": [{list}]"#)))
+    };
+    let sorted = listed([1, 2, 0]);
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [2, 0, 1], [2, 1, 0]] {
+        let request = listed(order);
+        assert_eq!(request, sorted, "{order:?}");
+        assert_eq!(request.fingerprint(0), sorted.fingerprint(0), "{order:?}");
+    }
+    let schedule = sorted.schedule.unwrap();
+    let media = ["08:59", "09:00", "11:59", "12:00", "20:00", "21:00"]
+        .map(|clock| schedule.response_media_at(time(&format!("2026-01-05T{clock}:00Z"))));
+    let voice = Some(Media::Voice);
+    assert_eq!(
+        media,
+        [
+            None,
+            voice,
+            voice,
+            Some(Media::Sms),
+            Some(Media::Chat),
+            None
+        ]
+    );
+    let written = serde_json::to_string(&schedule).unwrap();
+    assert_eq!(
+        serde_json::from_str::<ScheduleData>(&written).unwrap(),
+        schedule
+    );
+}
+
+#[test]
 fn a_location_is_entered_once() {
     let access = access();
     let first = access

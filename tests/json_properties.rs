@@ -125,7 +125,8 @@ fn schedule() -> impl Strategy<Value = ScheduleData> {
                 for (point, condition) in times {
                     builder = builder.time_if(point, condition);
                 }
-                for pair in windows.chunks_exact(2) {
+                // In any order: here the later ones first.
+                for pair in windows.chunks_exact(2).rev() {
                     builder = builder.response_media(&pair[0], &pair[1], media);
                 }
                 if let Some(threshold) = threshold {

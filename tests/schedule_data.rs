@@ -62,7 +62,16 @@ fn the_builder_says_which_field_is_wrong_and_why() {
         (one().not_before(at(500)).not_after(at(500)), "not_after", "1970-01-01T00:00:00.500Z", "a time after not_before (1970-01-01T00:00:00.500Z)".to_owned()),
         (one().response_media(at(5), at(5), Media::Sms), "response_media[0].until", "1970-01-01T00:00:00.005Z", "a time after the window's from (1970-01-01T00:00:00.005Z)".to_owned()),
         (one().response_media(at(5), at(7), Media::Sms).response_media(at(6), at(9), Media::Chat), "response_media[1].from", "1970-01-01T00:00:00.006Z",
-            "a time at or after response_media[0].until (1970-01-01T00:00:00.007Z), for windows ascend and do not overlap".to_owned()),
+            "a time at or after response_media[0].until (1970-01-01T00:00:00.007Z), for windows do not overlap".to_owned()),
+        (one().response_media(at(5), at(7), Media::Sms).response_media(at(5), at(6), Media::Chat), "response_media[1].from", "1970-01-01T00:00:00.005Z",
+            "a time at or after response_media[0].until (1970-01-01T00:00:00.007Z), for windows do not overlap".to_owned()),
+        (one().response_media(at(5), at(7), Media::Sms).response_media(at(1), at(6), Media::Chat), "response_media[1].until", "1970-01-01T00:00:00.006Z",
+            "a time at or before response_media[0].from (1970-01-01T00:00:00.005Z), for windows do not overlap".to_owned()),
+        // Around two of them: the one it reaches first.
+        (one().response_media(at(9), at(10), Media::Sms).response_media(at(5), at(6), Media::Sms).response_media(at(1), at(20), Media::Chat), "response_media[2].until", "1970-01-01T00:00:00.020Z",
+            "a time at or before response_media[1].from (1970-01-01T00:00:00.005Z), for windows do not overlap".to_owned()),
+        (one().response_media(at(9), at(10), Media::Sms).response_media(at(5), at(5), Media::Sms), "response_media[1].until", "1970-01-01T00:00:00.005Z",
+            "a time after the window's from (1970-01-01T00:00:00.005Z)".to_owned()),
         (one().recheck(Duration::ZERO), "recheck", "0s", "a duration from 1ms to 366 days".to_owned()),
         (one().recheck(Duration::MAX), "recheck", "5124095576030h25m51s615ms", "a duration from 1ms to 366 days".to_owned()),
     ];
@@ -80,8 +89,9 @@ fn what_just_fits_is_accepted() {
         .time(at(1001))
         .not_before(at(1000))
         .not_after(at(1002))
-        .response_media(at(0), at(1), Media::Sms)
         .response_media(at(1), at(2), Media::Email)
+        .response_media(at(4), at(5), Media::Chat)
+        .response_media(at(0), at(1), Media::Sms)
         .recheck(Duration::from_nanos(1))
         .threshold_wait(Duration::ZERO)
         .exhausted(ExhaustedRule::Expire)
@@ -105,10 +115,17 @@ fn what_just_fits_is_accepted() {
         (schedule.exhausted(), schedule.missed()),
         (ExhaustedRule::Expire, MissedPolicy::NextDay)
     );
-    let media: Vec<_> = (0..3)
+    let media: Vec<_> = (0..6)
         .map(|millis| schedule.response_media_at(at(millis)))
         .collect();
-    assert_eq!(media, [Some(Media::Sms), Some(Media::Email), None]);
+    let (sms, email, chat) = (Some(Media::Sms), Some(Media::Email), Some(Media::Chat));
+    assert_eq!(media, [sms, email, None, None, chat, None]);
+    let starts: Vec<_> = schedule
+        .media_windows()
+        .iter()
+        .map(|window| window.from())
+        .collect();
+    assert_eq!(starts, [at(0), at(1), at(4)], "in order of time");
 }
 
 #[test]
@@ -298,15 +315,70 @@ fn days_later_ends_where_times_end() {
     );
     assert_eq!(PointInTime::from(Timestamp::MAX).days_later(1), None);
     assert_eq!(jerusalem("9999-12-31T10:00:00").days_later(1), None);
-    let offset = PointInTime::rfc3339("9999-12-31T10:00:00+02:00")
-        .unwrap()
-        .days_later(1)
-        .unwrap();
+    // Past year 9999, in UTC or on its own clock, a text has none to become.
+    for (last, zone) in [
+        ("9999-12-31T10:00:00+02:00", None),
+        ("9999-12-31T01:00:00+02:00", None),
+        ("9999-12-30T23:00:00-02:00", None),
+        ("9999-12-30T23:00:00", Some("America/New_York")),
+        ("9999-12-31T01:00:00", Some("Asia/Jerusalem")),
+    ] {
+        let point = match zone {
+            Some(zone) => PointInTime::local(last, zone).unwrap(),
+            None => PointInTime::rfc3339(last).unwrap(),
+        };
+        assert_eq!(point.days_later(1), None, "{last}");
+        let schedule = ScheduleData::at(point.clone());
+        assert_eq!(schedule.next_day(0, point.timestamp()), None, "{last}");
+    }
+    let point = PointInTime::rfc3339("9999-12-30T21:00:00-02:00").unwrap();
     assert_eq!(
-        offset.to_string(),
-        "253402329600000ms",
-        "past year 9999 there is no wall clock"
+        point.days_later(1).unwrap().to_string(),
+        "9999-12-31T21:00:00-02:00"
     );
+    // One that a program makes goes on.
+    let last = PointInTime::from(time("9999-12-31T23:59:59.999Z"));
+    assert_eq!(last.days_later(1).unwrap().to_string(), "253402387199999ms");
+}
+
+#[test]
+fn a_text_reaches_to_the_end_of_year_9999_in_utc() {
+    for text in [
+        "9999-12-31T23:59:59.9995Z",
+        "9999-12-31T23:00:00-20:00",
+        "9999-12-31T23:59:59.999-00:01",
+    ] {
+        let error = PointInTime::rfc3339(text).unwrap_err();
+        assert_eq!(
+            (error.value(), error.expected()),
+            (
+                text,
+                "a time from 1970-01-01T00:00:00Z to the end of year 9999 in UTC"
+            )
+        );
+    }
+    for (civil, zone) in [
+        ("9999-12-31T19:00:00", "America/New_York"),
+        ("9999-12-31T23:59:59.9995", "UTC"),
+        ("1970-01-01T01:00:00", "Asia/Jerusalem"),
+    ] {
+        let error = PointInTime::local(civil, zone).unwrap_err();
+        assert_eq!(error.value(), format!("{civil}[{zone}]"));
+        let json = format!(r#"{{"local": "{civil}", "zone": "{zone}"}}"#);
+        let error = serde_json::from_str::<PointInTime>(&json).unwrap_err();
+        let named = format!("local time {}[{zone}]", &civil[..19]);
+        assert!(error.to_string().contains(&named), "{error}");
+    }
+    // On a clock ahead of UTC the year 10000 may have begun.
+    let point = PointInTime::rfc3339("9999-12-31T23:59:59.9995+02:00").unwrap();
+    assert_eq!(point.to_string(), "9999-12-31T22:00:00Z");
+    // What a program makes goes on to the end of all times, in JSON as a number.
+    for millis in [253_402_300_800_000, u64::MAX] {
+        let point = PointInTime::from(at(millis));
+        let json = serde_json::to_string(&point).unwrap();
+        assert_eq!(json, millis.to_string());
+        assert_eq!(serde_json::from_str::<PointInTime>(&json).unwrap(), point);
+    }
 }
 
 #[test]

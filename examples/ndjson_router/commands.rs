@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use duewheel::{
     AccessError, AccessPoint, InteractionRequest, JsonAccessPoint, Lease, Pace, RequestId,
-    ScheduleData, Timestamp,
+    ScheduleData, Timestamp, parse_duration,
 };
-use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -231,7 +230,7 @@ impl<'a> Fields<'a> {
         let outcome: String = self.required("outcome")?;
         let retry_after: Option<String> = self.optional("retry_after")?;
         let retry_after = match retry_after {
-            Some(text) => Some(duration(&text).map_err(|error| {
+            Some(text) => Some(parse_duration(&text).map_err(|error| {
                 Failure::invalid("retry_after", format_args!("retry_after: {error}"))
             })?),
             None => None,
@@ -344,12 +343,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 
 /// What the access point refused. Its paths start inside the message; `whole` names the message itself.
 fn refused(error: &AccessError, whole: &str) -> Failure {
-    let path = if error.path().is_empty() {
-        whole
-    } else {
-        error.path()
-    };
-    Failure::invalid(path, error)
+    if error.path().is_empty() {
+        let (value, expected) = (error.value(), error.expected());
+        return Failure::invalid(whole, format_args!("{whole}: {value}: expected {expected}"));
+    }
+    Failure::invalid(error.path(), error)
 }
 
 /// A value without parts. By way of a [`Value`], whose errors carry no position: it would be one
@@ -357,24 +355,6 @@ fn refused(error: &AccessError, whole: &str) -> Failure {
 fn scalar<T: DeserializeOwned>(raw: &RawValue) -> Result<T, serde_json::Error> {
     let value: Value = serde_json::from_str(raw.get())?;
     serde_json::from_value(value)
-}
-
-/// A duration as in schedule data: the friendly or the ISO 8601 form, not negative, a day being 24
-/// hours.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    // The first form holds any number of seconds, the second has days and weeks.
-    let signed = text.parse::<SignedDuration>().ok().or_else(|| {
-        let span = text.parse::<Span>().ok()?;
-        span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
-    });
-    signed
-        .and_then(|signed| Duration::try_from(signed).ok())
-        .ok_or_else(|| {
-            format!(
-                "{:?}: expected a duration of zero or more, such as 90s, 5m or PT30S",
-                shortened(text)
-            )
-        })
 }
 
 /// The beginning of a text, for messages: whoever sent a megabyte does not want it back.

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use duewheel::{Consultation, Directory, Engine, Timestamp};
+use duewheel::{Consultation, Directory, Engine, Timestamp, parse_duration};
 
 use bridge::{Answer, BridgeRouter};
 use events::{Output, note};
@@ -89,7 +89,8 @@ enum RouterMode {
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(left) => {
-            note(format_args!("{left} requests left"));
+            let requests = if left == 1 { "request" } else { "requests" };
+            note(format_args!("{left} {requests} left"));
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -135,7 +136,7 @@ fn run(arguments: &Arguments) -> Result<usize, Box<dyn Error>> {
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()),
-        Err(_) => commands::duration(text),
+        Err(_) => parse_duration(text).map_err(|error| error.to_string()),
     }
 }
 

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 /// What is wrong with a message: the field's path, its value, and what was expected.
 ///
 /// Printed as `schedule.times[1].at: "2026-01-05T09:00:00Z": expected a time after ...`. The value is
-/// quoted as it stands in the message, cut where it is long; of a customer, a payload or an unknown field
-/// only the kind is said (`a string`), for it may be the customer's own words.
+/// quoted as it stands in the message, cut where it is long. Nothing of a customer or a payload is ever
+/// repeated: of these, and of a field beside them that requests do not have, which may be one of them
+/// misspelt, only the kind is said (`a string`). An unknown field inside the schedule is quoted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {value}: expected {expected}", if path.is_empty() { "message" } else { path.as_str() })]
 pub struct AccessError {

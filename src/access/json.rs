@@ -1,6 +1,6 @@
 //! [`JsonAccessPoint`]: one JSON object a request.
 
-use super::message::Message;
+use super::message::{Message, nesting_expected};
 use super::{AccessError, AccessPoint, Detection};
 use crate::directory::{Directory, DirectoryError};
 use crate::ids::excerpt;
@@ -109,15 +109,15 @@ impl JsonAccessPoint {
     }
 
     fn open<'a>(&self, raw: &'a [u8], root: &'static str) -> Result<Message<'a>, AccessError> {
-        let most = self.limits.message_bytes_max;
+        let (most, nesting_max) = (self.limits.message_bytes_max, self.limits.nesting_max);
         if raw.len() > most {
-            return Err(Message { text: "", root }.invalid(
+            return Err(Message::new(b"", root, nesting_max)?.invalid(
                 "",
                 bytes(raw.len()),
                 format!("at most {most} bytes"),
             ));
         }
-        Message::new(raw, root)
+        Message::new(raw, root, nesting_max)
     }
 
     /// Checks the schedule's sizes, then what it says.
@@ -164,7 +164,7 @@ impl JsonAccessPoint {
                 return Err(message.invalid(
                     &path(),
                     format!("{levels} levels"),
-                    format!("at most {nesting_max} levels of conditions"),
+                    nesting_expected(nesting_max),
                 ));
             }
             let nodes = condition.nodes();

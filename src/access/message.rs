@@ -8,12 +8,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use serde_path_to_error::Segment;
 
 use super::{AccessError, AccessErrorKind};
-use crate::ids::excerpt;
+use crate::ids::{EXCERPT_BYTES_MAX, excerpt};
+use crate::schedule::{EXPECTED_NESTING, ProcessingCondition};
 
 /// The longest path that is reported, in bytes; an unknown field's name has any length.
 const PATH_BYTES_MAX: usize = 256;
@@ -23,6 +25,8 @@ pub(super) struct Message<'a> {
     pub(super) text: &'a str,
     /// What paths begin with: the place the message would have in a request.
     pub(super) root: &'static str,
+    /// The most levels of a condition, for where reading meets its own guard before they can be counted.
+    pub(super) nesting_max: usize,
 }
 
 /// One step from a value to a value inside it.
@@ -33,13 +37,20 @@ enum Step {
 
 impl<'a> Message<'a> {
     /// A message in UTF-8.
-    pub(super) fn new(raw: &'a [u8], root: &'static str) -> Result<Self, AccessError> {
-        std::str::from_utf8(raw)
-            .map(|text| Self { text, root })
-            .map_err(|error| {
-                let value = format!("the byte at offset {}", error.valid_up_to());
-                Message { text: "", root }.error(AccessErrorKind::Syntax, "", value, "UTF-8")
-            })
+    pub(super) fn new(
+        raw: &'a [u8],
+        root: &'static str,
+        nesting_max: usize,
+    ) -> Result<Self, AccessError> {
+        let message = |text| Self {
+            text,
+            root,
+            nesting_max,
+        };
+        std::str::from_utf8(raw).map(message).map_err(|error| {
+            let value = format!("the byte at offset {}", error.valid_up_to());
+            message("").error(AccessErrorKind::Syntax, "", value, "UTF-8")
+        })
     }
 
     /// Reads the message, whole.
@@ -134,19 +145,47 @@ impl<'a> Message<'a> {
                 "the field once",
             );
         }
+        if expected == EXPECTED_NESTING {
+            // The condition as a whole is at fault, as where its levels could be counted.
+            let condition =
+                |step: &Step| matches!(step, Step::Field(field) if field == "condition");
+            let whole = steps.iter().position(condition);
+            steps.truncate(whole.map_or(steps.len(), |at| at + 1));
+            let most = self.nesting_max.min(ProcessingCondition::NESTING_MAX);
+            return self.invalid(
+                &path_of(&steps),
+                format!("more than {most} levels"),
+                nesting_expected(most),
+            );
+        }
         let found = self.find(&steps).unwrap_or("");
-        let private = matches!(steps.first(), Some(Step::Field(field)) if field == "payload" || field == "customer");
-        let (value, expected) = if text.starts_with("unknown field `") {
-            (
-                kind_of(found).to_owned(),
-                format!("a known field: {}", expected.replace('`', "")),
-            )
-        } else if steps.is_empty() || private || found.is_empty() || found.starts_with(['{', '[']) {
-            (kind_of(found).to_owned(), in_words(expected))
+        let unknown = text.starts_with("unknown field `");
+        let value = if self.may_be_quoted(&steps, found, unknown) {
+            quote(found)
         } else {
-            (excerpt(found), in_words(expected))
+            kind_of(found).to_owned()
+        };
+        let expected = if unknown {
+            format!("a known field: {}", expected.replace('`', ""))
+        } else {
+            in_words(expected)
         };
         self.invalid(&path_of(&steps), value, expected)
+    }
+
+    /// Whether nothing of a customer or a payload can be in what was found. A field that a request does not
+    /// have may be either of them, misspelt.
+    fn may_be_quoted(&self, steps: &[Step], found: &str, unknown: bool) -> bool {
+        let in_schedule = !self.root.is_empty()
+            || matches!(steps, [Step::Field(first), _, ..] if first == "schedule");
+        !steps.is_empty()
+            && (in_schedule || !unknown)
+            && !steps
+                .iter()
+                .any(|step| matches!(step, Step::Field(field) if is_private(field)))
+            && !found.is_empty()
+            && (!found.starts_with(['{', '['])
+                || serde_json::from_str(found).is_ok_and(|value| !holds_private(&value)))
     }
 
     fn syntax(&self, error: &serde_json::Error) -> AccessError {
@@ -187,6 +226,41 @@ fn step(segment: &Segment) -> Option<Step> {
         Segment::Enum { variant } => Some(Step::Field(variant.clone())),
         Segment::Unknown => None,
     }
+}
+
+/// What is said of the most levels that a condition may have.
+pub(super) fn nesting_expected(most: usize) -> String {
+    format!("at most {most} levels of conditions")
+}
+
+/// Whether a field of this name holds what is never repeated.
+fn is_private(field: &str) -> bool {
+    matches!(field, "customer" | "payload")
+}
+
+fn holds_private(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(field, value)| is_private(field) || holds_private(value)),
+        Value::Array(values) => values.iter().any(holds_private),
+        _ => false,
+    }
+}
+
+/// A value as it stands in the message, without the space between its parts, cut where it is long.
+fn quote(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let compact = json.chars().filter(|&character| {
+        let outside = !in_string;
+        if character == '"' && !escaped {
+            in_string = !in_string;
+        }
+        escaped = character == '\\' && !escaped;
+        !(outside && character.is_ascii_whitespace())
+    });
+    // No more of it than a cut excerpt needs.
+    excerpt(&compact.take(EXCERPT_BYTES_MAX + 1).collect::<String>())
 }
 
 /// The steps of a path of our own making, such as `times[1].at`.

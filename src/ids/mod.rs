@@ -13,7 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use excerpt::excerpt;
+pub(crate) use excerpt::{EXCERPT_BYTES_MAX, excerpt};
 pub(crate) use media::keyword_serde;
 pub use media::{Media, ParseMediaError};
 pub use request_id::{ParseRequestIdError, RequestId};

@@ -12,6 +12,9 @@ use jiff::civil::DateTime;
 
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
+/// 9999-12-31T23:59:59.999Z, the last point in time that has a text.
+pub(crate) const LAST_MILLIS: u64 = 253_402_300_799_999;
+
 /// A wall clock as written: no zone applied yet.
 #[derive(Clone, Copy)]
 pub(crate) struct WallClock {
@@ -45,13 +48,15 @@ impl WallClock {
     }
 
     /// Milliseconds since the Unix epoch where this wall clock runs `offset_seconds` ahead of UTC; `None`
-    /// before the epoch, even where rounding would reach it.
+    /// before the epoch, even where rounding would reach it, and past [`LAST_MILLIS`].
     pub(crate) fn at_offset(&self, offset_seconds: i32) -> Option<u64> {
         let seconds = self.civil.duration_since(EPOCH).as_secs() - i64::from(offset_seconds);
         if seconds < 0 {
             return None;
         }
-        u64::try_from(seconds * 1000 + self.fraction_millis).ok()
+        u64::try_from(seconds * 1000 + self.fraction_millis)
+            .ok()
+            .filter(|&millis| millis <= LAST_MILLIS)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{excerpt, rfc3339};
 /// # Text
 /// Written as RFC 3339 in UTC, `2026-01-05T07:00:00Z`, with milliseconds where there are any; past year 9999
 /// as `<n>ms`. Read from RFC 3339 with an offset: fractions of a millisecond round up, a leap second is read
-/// as second 59, a time before 1970 is an error.
+/// as second 59, a time before 1970, or rounded past year 9999, both in UTC, is an error.
 ///
 /// # Serde
 /// In human-readable formats the RFC 3339 text, and past year 9999 the number of milliseconds; both are
@@ -115,8 +115,7 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-const EXPECTED: &str =
-    "an RFC 3339 time with offset from 1970 on, such as 2026-01-05T09:00:00+02:00";
+const EXPECTED: &str = "an RFC 3339 time with offset, from 1970-01-01T00:00:00Z to the end of year 9999 in UTC, such as 2026-01-05T09:00:00+02:00";
 
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
@@ -245,9 +244,40 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
         }
-        let beyond: Timestamp = "9999-12-31T23:59:59-10:00".parse().unwrap();
-        assert_eq!(beyond.to_string(), "253402336799000ms");
+        assert_eq!(
+            Timestamp::from_millis(rfc3339::LAST_MILLIS).to_string(),
+            "9999-12-31T23:59:59.999Z"
+        );
+        assert_eq!(
+            Timestamp::from_millis(rfc3339::LAST_MILLIS + 1).to_string(),
+            "253402300800000ms"
+        );
         assert_eq!(Timestamp::MAX.to_string(), "18446744073709551615ms");
+    }
+
+    #[test]
+    fn a_text_past_year_9999_in_utc_is_refused_though_a_number_is_not() {
+        for text in [
+            "9999-12-31T23:59:59.9991Z",
+            "9999-12-31T23:59:59.9995Z",
+            "9999-12-31T23:00:00-20:00",
+            "9999-12-31T23:59:59.999-00:01",
+        ] {
+            let error = text.parse::<Timestamp>().unwrap_err();
+            assert!(
+                error.expected().contains("to the end of year 9999 in UTC"),
+                "{error}"
+            );
+        }
+        // What rounds up into year 10000 of a clock that runs ahead of UTC has not reached it there.
+        assert_eq!(
+            millis("9999-12-31T23:59:59.9995+00:01"),
+            Some(rfc3339::LAST_MILLIS - 59_999)
+        );
+        assert_eq!(
+            serde_json::from_str::<Timestamp>("253402300800000").unwrap(),
+            Timestamp::from_millis(rfc3339::LAST_MILLIS + 1)
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! [`ScheduleDataBuilder`]: takes everything, checks it once, and says which field is wrong and why.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::duration_text::DurationText;
@@ -8,7 +9,7 @@ use super::{
     ExhaustedRule, MediaWindow, MissedPolicy, PointInTime, ProcessingCondition, ProcessingTime,
     RetryPolicy, ScheduleData, ScheduleDataError, Times,
 };
-use crate::ids::{Media, millis_ceil};
+use crate::ids::{Media, Timestamp, millis_ceil};
 
 /// Builds [`ScheduleData`]; nothing is checked before [`build`](Self::build).
 ///
@@ -55,7 +56,8 @@ impl ScheduleDataBuilder {
         self
     }
 
-    /// Adds a media window: `from` inclusive, `until` exclusive; not before the end of the one added before it.
+    /// Adds a media window: `from` inclusive, `until` exclusive. Windows may be added in any order; no two may
+    /// overlap.
     pub fn response_media(
         mut self,
         from: impl Into<PointInTime>,
@@ -105,7 +107,7 @@ impl ScheduleDataBuilder {
     /// # Errors
     /// The first field found wrong, its value, and what was expected: no time; times that do not ascend
     /// strictly; a condition nested too deeply; a not-after that is not after the not-before or the first time; a time before the not-before, or at or
-    /// past the not-after; an empty window, or one that begins before its forerunner ends; a recheck out of range.
+    /// past the not-after; an empty window, or one that overlaps one added before it; a recheck out of range.
     pub fn build(mut self) -> Result<ScheduleData, ScheduleDataError> {
         self.check_times()?;
         self.check_limits()?;
@@ -210,32 +212,48 @@ impl ScheduleDataBuilder {
         Ok(())
     }
 
-    fn check_windows(&self) -> Result<(), ScheduleDataError> {
-        let windows = &self.rules.media_windows;
+    /// Refuses an empty window and the first that overlaps one added before it; sorts them by time.
+    fn check_windows(&mut self) -> Result<(), ScheduleDataError> {
+        let windows = &mut self.rules.media_windows;
+        // The windows looked at so far, by start. None of them overlap, so a further one that overlaps any
+        // overlaps a neighbour.
+        let mut seen = BTreeMap::<Timestamp, usize>::new();
         for (index, window) in windows.iter().enumerate() {
-            if window.until() <= window.from() {
-                let expected = format!("a time after the window's from ({})", window.from);
+            let (from, until) = (window.from(), window.until());
+            if until <= from {
                 return Err(ScheduleDataError::new(
                     format!("response_media[{index}].until"),
                     &window.until,
-                    expected,
+                    format!("a time after the window's from ({})", window.from),
                 ));
             }
-            if let Some(before) = index.checked_sub(1).map(|before| &windows[before])
-                && window.from() < before.until()
+            if let Some((_, &before)) = seen.range(..=from).next_back()
+                && from < windows[before].until()
             {
-                let expected = format!(
-                    "a time at or after response_media[{}].until ({}), for windows ascend and do not overlap",
-                    index - 1,
-                    before.until
-                );
                 return Err(ScheduleDataError::new(
                     format!("response_media[{index}].from"),
                     &window.from,
-                    expected,
+                    format!(
+                        "a time at or after response_media[{before}].until ({}), for windows do not overlap",
+                        windows[before].until
+                    ),
                 ));
             }
+            if let Some((_, &after)) = seen.range(from..).next()
+                && windows[after].from() < until
+            {
+                return Err(ScheduleDataError::new(
+                    format!("response_media[{index}].until"),
+                    &window.until,
+                    format!(
+                        "a time at or before response_media[{after}].from ({}), for windows do not overlap",
+                        windows[after].from
+                    ),
+                ));
+            }
+            seen.insert(from, index);
         }
+        windows.sort_unstable_by_key(|window| window.from());
         Ok(())
     }
 }

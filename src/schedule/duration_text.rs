@@ -8,13 +8,57 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ids::millis_ceil;
+use crate::ids::{excerpt, millis_ceil};
 
 /// A duration of whole milliseconds that is written and read as text: `60s`, `1h30m`, `PT15M`, `2 days`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DurationText(pub(crate) Duration);
 
 const EXPECTED: &str = "a duration of zero or more without years and months, such as 60s, 1h30m or PT15M (a day is 24h)";
+
+/// Reads a duration as schedule data holds it, in jiff's friendly or ISO 8601 form: `60s`, `1h30m`,
+/// `2 days`, `PT15M`. A day is 24 h; fractions of a millisecond round up.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// assert_eq!(duewheel::parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+/// assert_eq!(duewheel::parse_duration("P1D"), Ok(Duration::from_secs(86_400)));
+/// assert_eq!(duewheel::parse_duration("0.1ms"), Ok(Duration::from_millis(1)));
+/// assert_eq!(duewheel::parse_duration("-5s").unwrap_err().value(), "-5s");
+/// ```
+///
+/// # Errors
+/// Where the text is no duration (a bare number has no unit and is none), is negative, or has years or months.
+pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
+    match DurationText::read(text) {
+        Some(DurationText(duration)) => Ok(duration),
+        None => Err(ParseDurationError {
+            value: excerpt(text),
+        }),
+    }
+}
+
+/// A text that is no duration; names the text (cut at some 80 bytes) and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?}: expected {EXPECTED}")]
+pub struct ParseDurationError {
+    value: String,
+}
+
+impl ParseDurationError {
+    /// The text, cut where it is long.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// What was expected.
+    #[must_use]
+    pub fn expected(&self) -> &str {
+        EXPECTED
+    }
+}
 
 impl DurationText {
     /// Reads a text; `None` where it is no duration, is negative, or has years or months. Fractions of a
@@ -29,6 +73,29 @@ impl DurationText {
         })?;
         let duration = Duration::try_from(signed).ok()?;
         Some(Self(Duration::from_millis(millis_ceil(duration))))
+    }
+
+    /// Reads a duration that a further check bounds, so that one range is named whatever is wrong.
+    pub(super) fn deserialize_expecting<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        expected: &'static str,
+    ) -> Result<Self, D::Error> {
+        struct Text(&'static str);
+
+        impl Visitor<'_> for Text {
+            type Value = DurationText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.0)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<DurationText, E> {
+                DurationText::read(text)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Text(expected))
     }
 }
 
@@ -52,22 +119,7 @@ impl Serialize for DurationText {
 
 impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = DurationText;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(EXPECTED)
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<DurationText, E> {
-                DurationText::read(text)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-            }
-        }
-
-        deserializer.deserialize_str(Text)
+        Self::deserialize_expecting(deserializer, EXPECTED)
     }
 }
 

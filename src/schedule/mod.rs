@@ -19,8 +19,9 @@ use crate::ids::{Media, Timestamp};
 
 pub use builder::ScheduleDataBuilder;
 pub use condition::{Consultation, ProcessingCondition};
+pub use duration_text::{ParseDurationError, parse_duration};
 pub use error::ScheduleDataError;
-pub(crate) use json::ScheduleWire;
+pub(crate) use json::{EXPECTED_NESTING, ScheduleWire};
 pub(crate) use point_in_time::Written;
 pub use point_in_time::{PointInTime, PointInTimeError};
 pub use retry::RetryPolicy;
@@ -68,7 +69,8 @@ impl ProcessingTime {
 /// - The request is not released before `not_before`, and has expired at `not_after`; every time lies from
 ///   the one to before the other.
 /// - Inside a media window (`from` inclusive, `until` exclusive) the window's media answers, outside every
-///   window the request's own. Windows ascend and do not overlap. A window never delays a release.
+///   window the request's own. Windows are given in any order, kept in order of time, and do not overlap.
+///   A window never delays a release.
 /// - Where the expected wait at release exceeds the threshold wait time, the request goes ahead of
 ///   non-scheduled interactions.
 /// - A time whose condition does not hold is looked at again every `recheck` (1 ms to 366 days) until the
@@ -88,7 +90,8 @@ impl ProcessingTime {
 /// # assert_eq!(schedule.times().len(), 2);
 /// ```
 /// Only `times` is required. Defaults: recheck 30 s, exhausted release, missed release, retry 3 attempts,
-/// 30 s doubling to 15 min, jitter 0; no not-before, not-after, window or threshold.
+/// 30 s doubling to 15 min (or to `initial`, where that is longer), jitter 0; no not-before, not-after, window
+/// or threshold.
 /// Durations are strings in jiff's friendly or ISO 8601 form, a day being 24 h. Unknown fields, fields twice and
 /// `null` are errors. What is written has its defaults written out. The form needs a self-describing format.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,7 +151,7 @@ impl ScheduleData {
         self.rules().not_after.as_ref().map(PointInTime::timestamp)
     }
 
-    /// The media windows, ascending, without overlap.
+    /// The media windows, in order of time whatever order they were given in, without overlap.
     #[must_use]
     pub fn media_windows(&self) -> &[MediaWindow] {
         &self.rules().media_windows

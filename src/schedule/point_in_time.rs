@@ -23,7 +23,8 @@ use crate::ids::{Timestamp, excerpt, rfc3339};
 ///   lower case. `+00:00` and `-00:00` count as `Z`. A leap second (`:60`) is read as second 59, as jiff does.
 /// - The zone comes from the compiled-in database and is found in any case. A local time inside a DST gap
 ///   moves forward by the gap's length; of an overlap the first is meant.
-/// - A time before 1970 is an error. One past year 9999 has no such text and is written, and read, as its
+/// - A text is for a time from 1970 to the last millisecond of year 9999, both in UTC and after rounding;
+///   anything else is an error. A time past that, which only a program makes, is written, and read, as its
 ///   number of milliseconds since the epoch; a smaller number is an error, since it may as well be seconds.
 ///
 /// The serde form needs a self-describing format.
@@ -51,7 +52,7 @@ impl PointInTime {
     /// Reads an RFC 3339 time with offset, such as `2026-01-05T09:00:00+02:00`.
     ///
     /// # Errors
-    /// Where the text is not RFC 3339, has no offset, or lies before 1970.
+    /// Where the text is not RFC 3339, has no offset, or lies before 1970 or past year 9999 in UTC.
     pub fn rfc3339(text: &str) -> Result<Self, PointInTimeError> {
         let error = |expected| PointInTimeError {
             value: excerpt(text),
@@ -71,13 +72,12 @@ impl PointInTime {
     ///
     /// # Errors
     /// Where `civil` is no date-time or has an offset, where the database knows no such zone, and where the
-    /// time lies before 1970.
+    /// time lies before 1970 or past year 9999 in UTC, or rounds up past year 9999 on the zone's clocks.
     pub fn local(civil: &str, zone: &str) -> Result<Self, PointInTimeError> {
-        Self::in_zone(LocalText::read(civil)?, ZoneText::read(zone)?).ok_or_else(|| {
-            PointInTimeError {
-                value: excerpt(civil),
-                expected: EXPECTED_EPOCH,
-            }
+        let (local, zone) = (LocalText::read(civil)?, ZoneText::read(zone)?);
+        Self::in_zone(local, zone).ok_or_else(|| PointInTimeError {
+            value: format!("{}[{}]", excerpt(civil), zone.0.name()),
+            expected: EXPECTED_EPOCH,
         })
     }
 
@@ -91,8 +91,8 @@ impl PointInTime {
     /// The same wall clock `days` days later, in the zone or offset as written.
     ///
     /// It is the clock *as written* that moves: 02:30 moved by a spring gap to 03:30 is 02:30 again the day
-    /// after. `None` where the result cannot be represented: past `u64::MAX` milliseconds, or, in a zone,
-    /// past year 9999.
+    /// after. `None` where the result cannot be represented: past `u64::MAX` milliseconds, or, written with
+    /// a zone or an offset other than UTC, past year 9999 on that clock or in UTC.
     #[must_use]
     pub fn days_later(&self, days: u32) -> Option<Self> {
         let millis = self.timestamp.as_millis();
@@ -101,9 +101,11 @@ impl PointInTime {
             Written::Utc => millis
                 .checked_add(day_millis)
                 .map(|millis| Timestamp::from_millis(millis).into()),
-            Written::Offset(offset) => millis
-                .checked_add(day_millis)
-                .map(|millis| Self::at_offset(Timestamp::from_millis(millis), offset)),
+            Written::Offset(offset) => {
+                let millis = millis.checked_add(day_millis)?;
+                (millis <= rfc3339::LAST_MILLIS && rfc3339::civil_at(millis, offset).is_some())
+                    .then(|| Self::at_offset(Timestamp::from_millis(millis), offset))
+            }
             Written::Zone { zone, offset } => {
                 // The wall clock is moved as if its offset were fixed, and only then given to the zone.
                 let civil = rfc3339::civil_at(millis.checked_add(day_millis)?, offset)?;
@@ -134,7 +136,7 @@ impl PointInTime {
                 Written::Offset(offset)
             },
         };
-        // Past year 9999 there is no text to remember an offset for.
+        // A clock ahead of UTC that rounded up past year 9999 has no text to remember an offset for.
         if point.civil().is_some() {
             point
         } else {
@@ -142,7 +144,7 @@ impl PointInTime {
         }
     }
 
-    /// `None` where the result lies before 1970 or rounds up past year 9999.
+    /// `None` where the result lies before 1970 or past year 9999, in UTC or, rounded up, on the zone's clocks.
     pub(super) fn in_zone(local: LocalText, zone: ZoneText) -> Option<Self> {
         // Rounded before the zone is applied: at the end of an overlap, what rounds up to the next
         // second is a clock that the zone shows only once.
@@ -170,12 +172,14 @@ const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 pub(super) const EXPECTED_RFC_3339: &str =
     "an RFC 3339 time with offset, such as 2026-01-05T09:00:00+02:00";
 pub(super) const EXPECTED_OFFSET: &str = "an offset at the end, such as Z or +02:00 (a local time is written with its zone: {\"local\": .., \"zone\": ..})";
-pub(super) const EXPECTED_EPOCH: &str = "a time from 1970-01-01T00:00:00Z to the end of year 9999";
+pub(super) const EXPECTED_EPOCH: &str =
+    "a time from 1970-01-01T00:00:00Z to the end of year 9999 in UTC";
 pub(super) const EXPECTED_LOCAL: &str =
     "a local date-time without offset, such as 2026-01-05T10:00:00";
 pub(super) const EXPECTED_ZONE: &str = "an IANA time zone, such as Asia/Jerusalem";
 
 /// A local date-time, read but not yet given to a zone.
+#[derive(Clone, Copy)]
 pub(super) struct LocalText {
     wall: rfc3339::WallClock,
 }
@@ -198,7 +202,15 @@ impl LocalText {
     }
 }
 
+/// To the second, for what is said of it where no time comes of it.
+impl fmt::Display for LocalText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        rfc3339::write_civil(self.wall.civil, f)
+    }
+}
+
 /// A zone that the database knows.
+#[derive(Clone, Copy)]
 pub(super) struct ZoneText(Zone);
 
 impl ZoneText {
@@ -266,6 +278,12 @@ impl Written {
     }
 }
 
+impl fmt::Display for ZoneText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
 /// A text that is no point in time; names the text (cut at some 80 bytes) and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{value:?}: expected {expected}")]
@@ -275,7 +293,8 @@ pub struct PointInTimeError {
 }
 
 impl PointInTimeError {
-    /// The text at fault, cut where it is long: the whole time, or the zone.
+    /// The text at fault, cut where it is long: the whole time, or the zone, or, where the two together are
+    /// at fault, `1970-01-01T01:00:00[Asia/Jerusalem]`.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value

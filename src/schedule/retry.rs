@@ -12,7 +12,8 @@ use crate::ids::millis_ceil;
 /// round up.
 ///
 /// # JSON
-/// `{"attempts": 5, "initial": "30s", "max": "15m", "jitter": 0.2}`; what is left out has its default.
+/// `{"attempts": 5, "initial": "30s", "max": "15m", "jitter": 0.2}`; what is left out has its default, that of
+/// `max` being 15 min or `initial`, whichever is longer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
     attempts: u32,
@@ -20,6 +21,9 @@ pub struct RetryPolicy {
     max: Duration,
     jitter: f64,
 }
+
+pub(super) const EXPECTED_ATTEMPTS: &str = "an integer from 1 to 1000";
+pub(super) const EXPECTED_JITTER: &str = "a number from 0 to 1";
 
 impl RetryPolicy {
     /// The default policy.
@@ -46,7 +50,7 @@ impl RetryPolicy {
             return Err(ScheduleDataError::new(
                 "retry.attempts",
                 attempts,
-                "a number from 1 to 1000",
+                EXPECTED_ATTEMPTS,
             ));
         }
         let [initial, max] =
@@ -55,11 +59,14 @@ impl RetryPolicy {
             return Err(ScheduleDataError::new(
                 "retry.initial",
                 DurationText(initial),
-                "at least 1ms",
+                "a duration of at least 1ms",
             ));
         }
         if max < initial {
-            let expected = format!("at least retry.initial ({})", DurationText(initial));
+            let expected = format!(
+                "a duration of at least retry.initial ({})",
+                DurationText(initial)
+            );
             return Err(ScheduleDataError::new(
                 "retry.max",
                 DurationText(max),
@@ -70,7 +77,7 @@ impl RetryPolicy {
             return Err(ScheduleDataError::new(
                 "retry.jitter",
                 jitter,
-                "a number from 0 to 1",
+                EXPECTED_JITTER,
             ));
         }
         // A negative zero would be another number in a fingerprint.

@@ -256,6 +256,56 @@ fn advance_goes_with_virtual_time_alone() {
 }
 
 #[test]
+fn a_message_names_the_field_that_its_path_names() {
+    for (line, path, message) in [
+        (
+            r#"{"op":"schedule","request":null}"#,
+            "request",
+            "request: null: expected a request object, such as ",
+        ),
+        (
+            r#"{"op":"schedule","request":["s3cret"]}"#,
+            "request",
+            "request: a list: expected a request object, such as ",
+        ),
+        (
+            r#"{"op":"reschedule","id":1,"schedule":7}"#,
+            "schedule",
+            "schedule: a number: expected a schedule object, such as ",
+        ),
+        (
+            r#"{"op":"complete","lease":"1/1/1","outcome":"busy","retry_after":"-1s"}"#,
+            "retry_after",
+            "retry_after: \"-1s\": expected a duration of zero or more",
+        ),
+    ] {
+        let events = events(&VIRTUAL, line.as_bytes());
+        assert_eq!(events[0]["path"], path, "{events:?}");
+        let said = events[0]["message"].as_str().expect("a message");
+        assert!(said.starts_with(message), "{said}");
+    }
+}
+
+#[test]
+fn what_is_left_is_counted_in_words_that_fit() {
+    let request = |id: u32| {
+        format!(
+            "{{\"op\":\"schedule\",\"request\":{{\"id\":{id},\"location\":\"L\",\"schedule\":{{\"times\":[{{\"at\":\"2026-01-05T09:00:00Z\"}}]}}}}}}\n"
+        )
+    };
+    for (left, said) in [
+        (0, "0 requests left"),
+        (1, "1 request left"),
+        (2, "2 requests left"),
+    ] {
+        let input: String = (1..=left).map(request).collect();
+        let output = run(&VIRTUAL, input.as_bytes());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.trim_end().ends_with(said), "{stderr}");
+    }
+}
+
+#[test]
 fn an_empty_input_ends_well() {
     assert!(events(&VIRTUAL, b"").is_empty());
     assert!(events(&[], b"").is_empty());

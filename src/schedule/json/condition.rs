@@ -17,7 +17,7 @@ const EXPECTED: &str = "a condition: \"always\", \"open\", or an object of exact
 impl Serialize for ProcessingCondition {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.nesting(Self::NESTING_MAX) > Self::NESTING_MAX {
-            return Err(S::Error::custom(TooDeep));
+            return Err(S::Error::custom(EXPECTED_NESTING));
         }
         match self {
             Self::Always => return serializer.serialize_str("always"),
@@ -47,24 +47,10 @@ impl<'de> Deserialize<'de> for ProcessingCondition {
     }
 }
 
-/// What stands in an error for a condition that is nested too deeply.
-struct TooDeep;
-
-impl fmt::Display for TooDeep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "at most {} levels of conditions",
-            ProcessingCondition::NESTING_MAX
-        )
-    }
-}
-
-impl de::Expected for TooDeep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+/// What an error says of a condition that is nested too deeply. A reader with a tighter limit of its own
+/// knows by it that this one was met.
+pub(crate) const EXPECTED_NESTING: &str = "at most 32 levels of conditions";
+const _: () = assert!(ProcessingCondition::NESTING_MAX == 32);
 
 /// Reads one condition with so many levels left, its own included.
 #[derive(Clone, Copy)]
@@ -93,7 +79,7 @@ impl<'de> DeserializeSeed<'de> for Condition {
         let Some(levels_left) = self.levels_left.checked_sub(1) else {
             return Err(de::Error::invalid_value(
                 Unexpected::Other("a further level"),
-                &TooDeep,
+                &EXPECTED_NESTING,
             ));
         };
         deserializer.deserialize_any(ConditionVisitor {

@@ -3,6 +3,7 @@
 
 mod condition;
 mod point;
+mod retry;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,6 +15,9 @@ use super::{
 };
 use crate::ids::Media;
 use crate::wire::{Object, ObjectForm, present};
+
+pub(crate) use condition::EXPECTED_NESTING;
+use retry::RetryWire;
 
 /// Schedule data as read: each field of its type, nothing checked between fields.
 #[derive(Deserialize)]
@@ -28,7 +32,7 @@ pub(crate) struct ScheduleWire {
     response_media: Vec<Object<WindowWire>>,
     #[serde(default, deserialize_with = "present")]
     threshold_wait: Option<DurationText>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "recheck")]
     recheck: Option<DurationText>,
     #[serde(default)]
     exhausted: ExhaustedRule,
@@ -36,6 +40,14 @@ pub(crate) struct ScheduleWire {
     missed: MissedPolicy,
     #[serde(default)]
     retry: Object<RetryWire>,
+}
+
+fn recheck<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DurationText>, D::Error> {
+    DurationText::deserialize_expecting(
+        deserializer,
+        "a duration from 1ms to 366 days without years and months, such as 30s or PT30S (a day is 24h)",
+    )
+    .map(Some)
 }
 
 impl ObjectForm for ScheduleWire {
@@ -107,48 +119,9 @@ impl ObjectForm for WindowWire {
         "a media window, such as {\"from\": .., \"until\": .., \"media\": \"sms\"}";
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RetryWire {
-    #[serde(default, deserialize_with = "present")]
-    attempts: Option<u32>,
-    #[serde(default, deserialize_with = "present")]
-    initial: Option<DurationText>,
-    #[serde(default, deserialize_with = "present")]
-    max: Option<DurationText>,
-    #[serde(default, deserialize_with = "present")]
-    jitter: Option<f64>,
-}
-
-impl ObjectForm for RetryWire {
-    const EXPECTED: &'static str = "a retry policy, such as {\"attempts\": 5, \"initial\": \"30s\", \"max\": \"15m\", \"jitter\": 0.2}";
-}
-
-impl RetryWire {
-    fn build(self) -> Result<RetryPolicy, ScheduleDataError> {
-        let default = RetryPolicy::DEFAULT;
-        RetryPolicy::new(
-            self.attempts.unwrap_or(default.attempts()),
-            self.initial
-                .map_or(default.initial(), |DurationText(initial)| initial),
-            self.max.map_or(default.max(), |DurationText(max)| max),
-            self.jitter.unwrap_or(default.jitter()),
-        )
-    }
-}
-
 impl<'de> Deserialize<'de> for ScheduleData {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Object::<ScheduleWire>::deserialize(deserializer)?
-            .0
-            .build()
-            .map_err(D::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for RetryPolicy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Object::<RetryWire>::deserialize(deserializer)?
             .0
             .build()
             .map_err(D::Error::custom)
@@ -240,26 +213,6 @@ impl Serialize for MediaWindow {
             from: self.from_point(),
             until: self.until_point(),
             media: self.media(),
-        }
-        .serialize(serializer)
-    }
-}
-
-impl Serialize for RetryPolicy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Written {
-            attempts: u32,
-            initial: DurationText,
-            max: DurationText,
-            jitter: f64,
-        }
-
-        Written {
-            attempts: self.attempts(),
-            initial: DurationText(self.initial()),
-            max: DurationText(self.max()),
-            jitter: self.jitter(),
         }
         .serialize(serializer)
     }

@@ -80,7 +80,8 @@ impl<'de> Visitor<'de> for PointVisitor {
         let local = local.ok_or_else(|| de::Error::missing_field("local"))?;
         let zone = zone.ok_or_else(|| de::Error::missing_field("zone"))?;
         PointInTime::in_zone(local, zone).ok_or_else(|| {
-            de::Error::invalid_value(Unexpected::Other("local time"), &EXPECTED_EPOCH)
+            let found = format!("local time {local}[{zone}]");
+            de::Error::invalid_value(Unexpected::Other(&found), &EXPECTED_EPOCH)
         })
     }
 }
