@@ -168,7 +168,7 @@ pub enum Disposition {
     },
     /// Not now, but by this schedule. Not a failed attempt.
     Reschedule(ScheduleData),
-    /// Never: the request is completed as rejected, for this reason.
+    /// Never: the request is completed as rejected, for this reason, of which 256 bytes are kept.
     Rejected(Arc<str>),
     /// The router has it and will say how it went through
     /// [`Engine::complete`](crate::Engine::complete). Where it does not within `lease_for`, that is one
@@ -189,7 +189,7 @@ pub enum Completion {
         /// When to try again, from now.
         retry_after: Option<Duration>,
     },
-    /// It was refused for good, for this reason.
+    /// It was refused for good, for this reason, of which 256 bytes are kept.
     Rejected(Arc<str>),
 }
 

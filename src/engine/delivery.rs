@@ -10,7 +10,10 @@ use super::shard::{Shard, Trash};
 use crate::ids::Timestamp;
 use crate::lifecycle::{Outcome, RequestState};
 use crate::router::{Completion, Disposition, Lease, RoutingCommand};
-use crate::sync::Ordering;
+use crate::sync::{Arc, Ordering};
+
+/// Bytes of a router's reason that are kept.
+const REASON_BYTES_MAX: usize = 256;
 
 impl Engine {
     /// Tells how an accepted attempt ended. Valid from the moment [`Router::route`] is called (the
@@ -32,6 +35,10 @@ impl Engine {
         now: Timestamp,
     ) -> Result<RequestState, CompleteError> {
         let id = lease.id();
+        let completion = match completion {
+            Completion::Rejected(why) => Completion::Rejected(bounded(why)),
+            other => other,
+        };
         let (place, hash) = self.place(id);
         let mut trash = Trash::new();
         let mut shard = self.shards[place].lock();
@@ -136,6 +143,10 @@ impl Engine {
         if answer.is_none() {
             self.router_panics.fetch_add(1, Ordering::Relaxed);
         }
+        let answer = match answer {
+            Some(Disposition::Rejected(why)) => Some(Disposition::Rejected(bounded(why))),
+            other => other,
+        };
         let mut shard = self.shards[attempt.place].lock();
         let phase = shard.phase_of(attempt).filter(|_| {
             // A completion that came first has settled it, whatever it said.
@@ -204,6 +215,14 @@ pub(super) fn caught<R>(call: impl FnOnce() -> R) -> Option<R> {
         std::mem::forget(second);
     }
     None
+}
+
+/// A reason is remembered for as long as its request is, so it may not be of any length.
+fn bounded(why: Arc<str>) -> Arc<str> {
+    if why.len() <= REASON_BYTES_MAX {
+        return why;
+    }
+    Arc::from(&why[..why.floor_char_boundary(REASON_BYTES_MAX)])
 }
 
 impl Shard {

@@ -179,6 +179,18 @@ impl Controls {
         Arc::clone(&controls[index])
     }
 
+    /// The locations that are held or paced. O(locations).
+    pub(super) fn ruled(&self) -> Vec<LocationId> {
+        let controls = self.controls.read();
+        let ruled = controls
+            .iter()
+            .enumerate()
+            .filter(|(_, control)| control.flags.load(Ordering::Acquire) != 0);
+        ruled
+            .filter_map(|(index, _)| Some(LocationId::from_index(u32::try_from(index).ok()?)))
+            .collect()
+    }
+
     /// The clock has stepped back to `now`: no pace waits for longer than it would have. O(locations).
     pub(super) fn step_back(&self, now: Timestamp) {
         for control in self.controls.read().iter() {

@@ -40,6 +40,10 @@ impl Engine {
             gathering.pages(cell);
             gathering.entries(cell);
         }
+        // A location on hold is told of before its first request comes.
+        for location in self.controls.ruled() {
+            gathering.location(location);
+        }
         self.finish(gathering)
     }
 

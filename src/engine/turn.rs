@@ -7,6 +7,7 @@
 //! 4. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
 //!    dispatch workers' queue.
 
+use super::Engine;
 use super::cell::ShardGuard;
 use super::delivery::caught;
 use super::entry::{Phase, Verdict, reason};
@@ -248,10 +249,79 @@ impl<'e> Polling<'e> {
             for (attempt, command) in batch.drain(..) {
                 engine.route(attempt, command, || self.now);
             }
-        } else if !batch.is_empty() {
+        } else {
+            batch.retain(|(attempt, _)| !engine.park_if_held(*attempt));
             let (attempts, commands): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-            engine.route_many(&attempts, commands, self.now);
+            if !attempts.is_empty() {
+                engine.route_many(&attempts, commands, self.now);
+            }
         }
         self.poller().batch = batch;
+    }
+}
+
+impl Engine {
+    /// A command that waited for its batch may meet a hold. Nobody was told of it: it is as if it had not been
+    /// released. Says whether it met one.
+    fn park_if_held(&self, attempt: Attempt) -> bool {
+        let index = attempt.index;
+        let mut shard = self.shards[attempt.place].lock();
+        if shard.phase_of(attempt) != Some(Phase::Routing) {
+            return false;
+        }
+        let page = shard.book.page(shard.entry(index).location);
+        let held = page.is_some_and(|page| page.control.is_held());
+        if held {
+            shard.entry_mut(index).take_attempt_back();
+            shard.park(index);
+        }
+        held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::InteractionRequest;
+    use crate::router::{Disposition, Router, RoutingCommand};
+    use crate::schedule::Consultation;
+
+    struct Nobody;
+
+    impl Router for Nobody {
+        fn consult(&self, _: &DueRequest) -> Consultation {
+            Consultation::default()
+        }
+
+        fn route(&self, _: RoutingCommand) -> Disposition {
+            Disposition::Routed
+        }
+    }
+
+    #[test]
+    fn a_command_that_waits_for_its_batch_meets_a_hold() {
+        let engine = Engine::new(Nobody);
+        let here = engine.directory().enter("AA0101").unwrap();
+        let now = Timestamp::from_millis(1_000);
+        let id = 7.into();
+        let _ = engine.schedule(InteractionRequest::new(id, here), now);
+        let (place, hash) = engine.place(id);
+        let mut shard = engine.shards[place].lock();
+        let index = shard.find(id, hash).unwrap();
+        shard.entry_mut(index).attempts = 1;
+        shard.start_routing(index);
+        let attempt = Attempt {
+            place,
+            index,
+            intake: shard.entry(index).intake,
+            number: 1,
+        };
+        drop(shard);
+        assert!(!engine.park_if_held(attempt));
+        engine.hold(here, now).unwrap();
+        assert!(engine.park_if_held(attempt));
+        engine.check_invariants();
+        let status = engine.status(id).unwrap();
+        assert_eq!((status.state.as_str(), status.attempts), ("held", 0));
     }
 }

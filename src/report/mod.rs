@@ -64,7 +64,7 @@ pub struct Report {
     pub remembered: u64,
     /// Calls of the router that panicked.
     pub router_panics: u64,
-    /// Locations that have or had requests, by name.
+    /// Locations that have or had requests, or are on hold or paced, by name.
     pub locations: Vec<LocationReport>,
 }
 

@@ -256,3 +256,22 @@ fn a_panic_that_panics_again_when_dropped_is_one_failed_attempt() {
         assert_eq!(report.outcomes[&Outcome::Routed], 2);
     }
 }
+
+#[test]
+fn a_batch_that_waits_is_routed_before_anybody_is_consulted() {
+    let centre = centre_with(Engine::builder().shards(1).route_batch(10));
+    let engine = Arc::downgrade(&centre.engine);
+    let there = centre.engine.directory().enter("AA0102").unwrap();
+    centre.desk.opinion(move |due| {
+        assert_eq!(engine.upgrade().unwrap().pending(), 1, "the batch is done");
+        assert_eq!(due.id, 3.into());
+        duewheel::Consultation::default()
+    });
+    centre.schedule(centre.immediate(1), at(0));
+    centre.schedule(centre.immediate(2), at(0));
+    let mut other = centre.request(3, at(1));
+    other.location = there;
+    centre.schedule(other, at(0));
+    centre.poll(at(1));
+    assert_eq!(centre.desk.take_ids(), [1, 2, 3]);
+}

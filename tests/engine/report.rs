@@ -145,3 +145,24 @@ fn serde_gives_it_back_and_the_table_is_readable() {
         assert!(table.contains(line), "{line:?} in\n{table}");
     }
 }
+
+#[test]
+fn a_location_on_hold_is_told_of_before_its_first_request() {
+    let centre = centre();
+    centre.engine.hold(centre.here, at(0)).unwrap();
+    let report = centre.engine.report(at(1));
+    assert_eq!(report.locations.len(), 1);
+    assert!(report.locations[0].held);
+}
+
+#[test]
+fn a_reason_is_kept_up_to_its_bound() {
+    let centre = centre();
+    centre
+        .desk
+        .answer(|_| Disposition::Rejected("é".repeat(100_000).into()));
+    centre.schedule(centre.immediate(1), at(0));
+    centre.poll(at(0));
+    let (_, reason) = centre.outcome(1);
+    assert_eq!(reason.unwrap(), "é".repeat(128));
+}
