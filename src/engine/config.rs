@@ -61,7 +61,7 @@ impl Default for EngineBuilder {
 
 impl EngineBuilder {
     /// Shards, a power of two from 1 to 1024; default 8. More shards let more threads take requests in
-    /// at once; each costs some 10 KiB, and a little time in every poll.
+    /// at once; each costs some 13 KB, and a little time in every poll.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = shards;
         self
