@@ -375,3 +375,25 @@ fn a_later_and_more_urgent_request_waited_behind_the_whole_paced_line() {
     assert_eq!(centre.poll(at(11)), 1);
     assert_eq!(centre.last().id, 9.into(), "the same tick, and more urgent");
 }
+
+#[test]
+fn a_retry_that_its_next_time_had_overtaken_went_out_of_order() {
+    // The shards of 15 and of the others differ for some of these.
+    for other in 100..120 {
+        let panics = std::sync::atomic::AtomicBool::new(true);
+        let once = move |_: &Engine, _: &duewheel::DueRequest| {
+            let panicked = panics.swap(false, std::sync::atomic::Ordering::SeqCst);
+            assert!(!panicked, "a panic that the test makes");
+            duewheel::Consultation::default()
+        };
+        let centre = centre(once, routed);
+        let schedule = ScheduleData::builder()
+            .time_if(at(10), ProcessingCondition::Open)
+            .time_if(at(20), ProcessingCondition::Open);
+        centre.schedule(15, schedule.build().unwrap(), at(0));
+        assert_eq!(centre.poll(at(10)), 0, "its retry is due at 40 s");
+        centre.schedule(other, ScheduleData::at(at(20)), at(10));
+        assert_eq!(centre.poll(at(50)), 2);
+        assert_eq!(centre.last().id, other.into(), "by intake at one tick");
+    }
+}

@@ -13,7 +13,7 @@ use crate::wheel::Handle;
 ///
 /// | phase | public state | wheel timer | elsewhere |
 /// |---|---|---|---|
-/// | `Waiting` | Scheduled | at the earlier of `eligible` and not-after | |
+/// | `Waiting` | Scheduled | at `eligible`, or where its next processing time or its not-after overtakes it | |
 /// | `Ready` | Scheduled | none: expiry is judged when examined | in the ready heap |
 /// | `InLine` | Scheduled | where its next processing time or its not-after overtakes it | in its location's line |
 /// | `Examining` | Scheduled | none | being consulted upon by the one poll that runs |
@@ -228,8 +228,7 @@ impl Entry {
     /// When something else decides about a request that waits for its turn: the end of its lifespan, or its
     /// next processing time, which then goes by its own tick.
     pub(super) fn overtaken_at(&self) -> Option<Timestamp> {
-        let is_retried = self.attempts > self.attempts_before;
-        let takes_over = !is_retried && *self.condition() != ProcessingCondition::Always;
+        let takes_over = !self.cleared && *self.condition() != ProcessingCondition::Always;
         let next = self.next_time().filter(|_| takes_over);
         next.into_iter().chain(self.not_after()).min()
     }
@@ -244,7 +243,7 @@ impl Entry {
         if self.has_expired(now) {
             return Verdict::Ended(Outcome::Expired, reason::NOT_AFTER);
         }
-        if self.attempts > self.attempts_before {
+        if self.cleared {
             return Verdict::Due;
         }
         loop {

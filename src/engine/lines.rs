@@ -123,10 +123,12 @@ impl Lines {
         self.by_location.keys().copied().collect()
     }
 
-    /// When the first line opens; the tick of its head where it is open.
-    pub(super) fn next_opening(&self) -> Option<Timestamp> {
+    /// When a poll next has something to do with a line: it opens, or it is open and its head's tick comes
+    /// (which lies ahead where the clock has stepped back).
+    pub(super) fn next_event(&self) -> Option<Timestamp> {
         let open = self.open.first().map(|((key, _), _)| key.tick);
-        open.or_else(|| self.closed.first().map(|(opens, _)| *opens))
+        let closed = self.closed.first().map(|(opens, _)| *opens);
+        open.into_iter().chain(closed).min()
     }
 
     fn displace(&mut self, location: LocationId) {
@@ -161,11 +163,13 @@ impl Lines {
 
 /// Published while no line waits to open.
 const NOTHING: u64 = u64::MAX;
+/// Published where a poll is due whatever the clock shows.
+const AT_ONCE: u64 = 0;
 
 /// What the poll, which has the lines, and everybody else tell each other of them.
 pub(super) struct LineNews {
-    /// When the first line opens.
-    next_opening: AtomicU64,
+    /// When a poll next has something to do with a line.
+    next_event: AtomicU64,
     /// Locations whose pace was changed since the last poll began.
     changed: Mutex<HashSet<LocationId>>,
 }
@@ -173,21 +177,20 @@ pub(super) struct LineNews {
 impl Default for LineNews {
     fn default() -> Self {
         Self {
-            next_opening: AtomicU64::new(NOTHING),
+            next_event: AtomicU64::new(NOTHING),
             changed: Mutex::default(),
         }
     }
 }
 
 impl LineNews {
-    /// A location has another pace: its line is to be looked at by the next poll, which is due now.
-    pub(super) fn pace_changed(&self, location: LocationId, now: Timestamp) {
+    /// A location has another pace: where anything stands in line, the next poll is due at once, to look at
+    /// its line.
+    pub(super) fn pace_changed(&self, location: LocationId) {
         let mut changed = self.changed.lock();
         changed.insert(location);
-        let next = self.next_opening.load(Ordering::SeqCst);
-        if next != NOTHING {
-            let sooner = next.min(now.as_millis());
-            self.next_opening.store(sooner, Ordering::SeqCst);
+        if self.next_event.load(Ordering::SeqCst) != NOTHING {
+            self.next_event.store(AT_ONCE, Ordering::SeqCst);
         }
     }
 
@@ -196,20 +199,74 @@ impl LineNews {
         std::mem::take(&mut self.changed.lock())
     }
 
-    /// The poll ends, and the first line opens then.
-    pub(super) fn publish(&self, next: Option<Timestamp>, now: Timestamp) {
+    /// The poll ends, and this is when one next has something to do with a line.
+    pub(super) fn publish(&self, next: Option<Timestamp>) {
         let changed = self.changed.lock();
         let next = match next {
-            // Changed while the poll ran.
-            Some(next) if !changed.is_empty() => next.min(now).as_millis(),
+            // A pace was changed while the poll ran.
+            Some(_) if !changed.is_empty() => AT_ONCE,
             Some(next) => next.as_millis(),
             None => NOTHING,
         };
-        self.next_opening.store(next, Ordering::SeqCst);
+        self.next_event.store(next, Ordering::SeqCst);
     }
 
-    pub(super) fn next_opening(&self) -> Option<Timestamp> {
-        let next = self.next_opening.load(Ordering::SeqCst);
+    pub(super) fn next_event(&self) -> Option<Timestamp> {
+        let next = self.next_event.load(Ordering::SeqCst);
         (next != NOTHING).then(|| Timestamp::from_millis(next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Priority;
+
+    fn lined(tick: u64, index: u32) -> Lined {
+        let tick = Timestamp::from_millis(tick);
+        let key = ReadyKey {
+            tick,
+            due: tick,
+            priority: Reverse(Priority(0)),
+            intake: u64::from(index),
+            index,
+        };
+        (key, 0)
+    }
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn an_open_line_whose_head_lies_ahead_does_not_hide_one_that_opens() {
+        let (here, there) = (LocationId::from_index(0), LocationId::from_index(1));
+        let mut lines = Lines::default();
+        lines.add(here, lined(900, 1));
+        lines.place(here, at(10), at(10));
+        lines.add(there, lined(5, 2));
+        lines.place(there, at(20), at(10));
+        assert_eq!(lines.next_event(), Some(at(20)));
+        lines.open_up(at(20));
+        assert_eq!(lines.first(), Some((there, lined(5, 2).0)));
+        lines.check_invariants();
+    }
+
+    #[test]
+    fn a_line_hands_out_its_requests_in_order_and_is_gone_when_empty() {
+        let here = LocationId::from_index(0);
+        let mut lines = Lines::default();
+        for index in [3, 1, 2] {
+            lines.add(here, lined(u64::from(index), index));
+            lines.place(here, at(10), at(10));
+        }
+        lines.compact(here, |(key, _)| key.index != 2);
+        lines.place(here, at(10), at(10));
+        assert_eq!(lines.take_head(here), Some(lined(1, 1)));
+        assert_eq!(lines.take_head(here), Some(lined(3, 3)));
+        assert_eq!(lines.take_head(here), None);
+        lines.place(here, at(10), at(10));
+        assert!(!lines.has(here));
+        assert_eq!(lines.next_event(), None);
     }
 }

@@ -60,7 +60,7 @@ impl Engine {
     ) -> Result<Resumed, UnknownLocation> {
         self.known(location)?;
         let held_since = self.controls.of(location).resume(pace);
-        self.line_news.pace_changed(location, now);
+        self.line_news.pace_changed(location);
         let mut held = 0;
         self.walk(location, |shard, index, trash| {
             if shard.entry(index).phase() == Phase::Held {

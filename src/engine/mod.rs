@@ -196,7 +196,7 @@ impl Engine {
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         let events = self.shards.iter().filter_map(ShardCell::next_event);
-        events.chain(self.line_news.next_opening()).min()
+        events.chain(self.line_news.next_event()).min()
     }
 
     /// Refuses further intake, for good: once this has returned, nothing new is accepted. A repeated intake is

@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use super::Engine;
 use super::cell::ShardCell;
 use super::dispatch::Dispatch;
+use super::entry::Phase;
 use super::error::Busy;
 use super::gaps::Gaps;
 use super::lines::Lines;
@@ -53,8 +54,17 @@ impl Poller {
 
     pub(super) fn check_invariants(&self, shards: &[ShardCell]) {
         let keys = self.lines.check_invariants();
-        let lined: usize = shards.iter().map(|cell| cell.lock().lined()).sum();
-        assert!(keys >= lined, "every request in line has its key");
+        let count = |phase| {
+            shards
+                .iter()
+                .map(|cell| cell.lock().count(phase))
+                .sum::<usize>()
+        };
+        assert!(
+            keys >= count(Phase::InLine),
+            "every request in line has its key"
+        );
+        assert_eq!(count(Phase::Examining), 0, "no poll runs");
     }
 }
 
@@ -203,8 +213,8 @@ impl<'e> Polling<'e> {
             self.examine(source);
         }
         self.route_batch();
-        let next_opening = self.poller().lines.next_opening();
-        self.engine.line_news.publish(next_opening, now);
+        let next = self.poller().lines.next_event();
+        self.engine.line_news.publish(next);
     }
 
     /// Completed requests past their span are forgotten, a bounded number a poll.

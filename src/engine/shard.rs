@@ -150,11 +150,13 @@ impl Shard {
 
     // ---- phases ----
 
-    /// Waits for `eligible`, or for its lifespan's end where that is earlier.
+    /// Waits for `eligible`, or for what overtakes it where that is earlier.
     pub(super) fn wait(&mut self, index: u32) {
         let entry = self.entry(index);
         let eligible = entry.eligible;
-        let time = entry.not_after().map_or(eligible, |end| end.min(eligible));
+        let time = entry
+            .overtaken_at()
+            .map_or(eligible, |time| time.min(eligible));
         self.set_phase(index, Phase::Waiting);
         self.arm(index, time);
     }
@@ -415,12 +417,10 @@ impl Shard {
 
     // ---- proof ----
 
-    /// Requests that wait in a line.
-    pub(super) fn lined(&self) -> usize {
+    /// Requests in a phase.
+    pub(super) fn count(&self, phase: Phase) -> usize {
         let entries = (0..self.entries.end()).filter_map(|index| self.entries.get(index));
-        entries
-            .filter(|entry| entry.phase() == Phase::InLine)
-            .count()
+        entries.filter(|entry| entry.phase() == phase).count()
     }
 
     pub(super) fn check_invariants(&self) {

@@ -18,7 +18,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{RngAlgorithm, RngSeed, TestRng, TestRunner};
 
 use operations::{Content, IDS, LOCATIONS, Operation, Pair, Pick, Step};
 use schedules::Schedule;
@@ -172,7 +172,9 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: if cfg!(debug_assertions) { 300 } else { 3_000 },
         failure_persistence: None,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 2_000,
+        // The same cases every time; another seed has others.
+        rng_seed: RngSeed::Fixed(environment("DUEWHEEL_MODEL_SEED", 2026)),
         ..ProptestConfig::default()
     })]
 

@@ -112,8 +112,9 @@ impl Pending {
             .map_or_else(RetryPolicy::default, |schedule| schedule.retry().clone())
     }
 
+    /// It was released at the time at hand, which decides until it ends.
     pub(crate) fn is_retried(&self) -> bool {
-        self.attempts > self.attempts_before
+        self.cleared
     }
 
     pub(crate) fn response_media(&self, now: Timestamp) -> Media {

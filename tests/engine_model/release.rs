@@ -40,9 +40,10 @@ impl Model {
             let head = self.head(now);
             // Without a head the earliest event may make one.
             let horizon = head.map_or_else(|| self.first_event(now), |(tick, _)| tick);
-            let looks = self.looks_until(horizon);
-            if !looks.is_empty() {
-                looks.into_iter().for_each(|id| self.look(id, now));
+            // One at a time: the first may be the head then, and the others lie behind it.
+            let looks = self.looks_until(horizon).into_iter();
+            if let Some(first) = looks.min_by_key(|&id| self.event(id)) {
+                self.look(first, now);
                 continue;
             }
             let Some((_, id)) = head else { break };
@@ -70,6 +71,15 @@ impl Model {
     /// Requests that a poll at `now` may have looked at or not.
     pub(crate) fn are_uncertain(&self, now: Timestamp) -> bool {
         !self.looks_until(now).is_empty()
+    }
+
+    /// Whether one of them is overtaken by `next`.
+    pub(crate) fn would_show(&self, now: Timestamp, next: Timestamp) -> bool {
+        let uncertain = self.looks_until(now);
+        uncertain.into_iter().any(|id| {
+            let pending = &self.requests[&id];
+            pending.has_expired(next) || pending.gives_way(next)
+        })
     }
 
     /// The first request whose turn it is: by tick, then due time, priority and intake.
@@ -100,17 +110,15 @@ impl Model {
     /// When something happens to a request by itself.
     pub(crate) fn event(&self, id: u64) -> Option<Timestamp> {
         let pending = &self.requests[&id];
+        let gives_way = !pending.is_retried() && pending.condition() != ProcessingCondition::Always;
+        let next = pending.next_time().filter(|_| gives_way);
+        let overtaken = next.into_iter().chain(pending.not_after()).min();
         match pending.place {
-            Place::Waiting { look } => Some(pending.not_after().map_or(look, |end| end.min(look))),
+            Place::Waiting { look } => overtaken.into_iter().chain([look]).min(),
+            Place::InLine => overtaken,
             Place::Parked => pending.not_after(),
             Place::Routing { until } => Some(until),
             Place::Ready => None,
-            Place::InLine => {
-                let gives_way =
-                    !pending.is_retried() && pending.condition() != ProcessingCondition::Always;
-                let next = pending.next_time().filter(|_| gives_way);
-                next.into_iter().chain(pending.not_after()).min()
-            }
         }
     }
 
