@@ -24,6 +24,11 @@ impl Gaps {
     /// A poll begins. Says whether the clock has stepped back since the last one. O(1).
     pub(super) fn polled(&mut self, now: Timestamp, grace: Duration) -> bool {
         let since = self.last_poll.replace(now);
+        let stepped_back = since.is_some_and(|since| now < since);
+        if stepped_back {
+            // What was a gap by the clock as it was is none by the clock as it is.
+            self.gaps.clear();
+        }
         let wide = since.is_none_or(|since| now.saturating_duration_since(since) > grace);
         if wide {
             self.gaps.push((since, now));
@@ -32,7 +37,7 @@ impl Gaps {
             let (_, until) = self.gaps.remove(1);
             self.gaps[0].1 = self.gaps[0].1.max(until);
         }
-        since.is_some_and(|since| now < since)
+        stepped_back
     }
 
     /// All that is due was seen: no gap so far matters any more.
@@ -88,6 +93,15 @@ mod tests {
         gaps.polled(at(1_000), GRACE);
         assert!(gaps.cover(at(0), GRACE));
         assert!(!gaps.cover(at(999), GRACE));
+    }
+
+    #[test]
+    fn a_step_back_forgets_the_gaps_of_the_former_clock() {
+        let mut gaps = Gaps::default();
+        assert!(!gaps.polled(at(5_000), GRACE));
+        assert!(gaps.cover(at(1_000), GRACE));
+        assert!(gaps.polled(at(4_000), GRACE));
+        assert!(!gaps.cover(at(1_000), GRACE));
     }
 
     #[test]

@@ -205,7 +205,8 @@ impl LineNews {
         let next = match next {
             // A pace was changed while the poll ran.
             Some(_) if !changed.is_empty() => AT_ONCE,
-            Some(next) => next.as_millis(),
+            // At the end of time a moment earlier, which is as good.
+            Some(next) => next.as_millis().min(NOTHING - 1),
             None => NOTHING,
         };
         self.next_event.store(next, Ordering::SeqCst);

@@ -189,6 +189,8 @@ pub(crate) struct Model {
     pub(crate) standing: Standing,
     /// The times of all polls.
     pub(crate) polls: Vec<Timestamp>,
+    /// How many of them had run when the clock had last stepped back, the one that saw it included.
+    pub(crate) stepped_back: usize,
     pending_max: usize,
     remember: Duration,
     next_intake: u64,
@@ -210,6 +212,7 @@ impl Model {
             locations: vec![Location::default(); locations],
             standing: Standing::default(),
             polls: Vec::new(),
+            stepped_back: 0,
             pending_max,
             remember,
             next_intake: 1,

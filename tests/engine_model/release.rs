@@ -32,6 +32,8 @@ impl Model {
         if self.polls.last().is_some_and(|last| now < *last) {
             let lines = self.locations.iter_mut().filter_map(|at| at.line.as_mut());
             lines.for_each(|line| line.step_back(now));
+            // No gap reaches over a step back, and none from before it counts any more.
+            self.stepped_back = self.polls.len() + 1;
         }
         self.polls.push(now);
         self.answers.clear();
@@ -198,7 +200,7 @@ impl Model {
             .last()
             .is_some_and(|now| pending.due.saturating_add(GRACE) < *now);
         is_over
-            && (pending.polls_before..self.polls.len()).any(|at| {
+            && (pending.polls_before.max(self.stepped_back)..self.polls.len()).any(|at| {
                 let until = self.polls[at];
                 let since = at.checked_sub(1).map(|before| self.polls[before]);
                 since.is_none_or(|since| since < pending.due)
