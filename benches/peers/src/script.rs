@@ -1,0 +1,310 @@
+//! What happens in the workloads: due times, order of cancels, and the steps of the two churns.
+//!
+//! Everything random is decided here, before anything is timed and the same for every peer. That
+//! goes for which timer a churn cancels as well: as timers fire exactly at their due tick, the
+//! script knows which are alive at each step, and the timed loop looks nothing up but the handle.
+
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+use crate::workload::DAY;
+
+/// In W4, so many steps to a tick.
+const CHURN_STEPS_A_TICK: usize = 10;
+
+/// In W5, so many timeouts start in a tick...
+const TIMEOUTS_A_TICK: usize = 250;
+
+/// ... and so many are waiting for their cancel: the 95 in 100 of 100 ticks. As each round of as
+/// many cancels comes in another order, a timeout waits 200 ticks at most, 100 on average.
+const TIMEOUTS_IN_FLIGHT: usize = TIMEOUTS_A_TICK * 95;
+
+/// `timers` due times, uniform over the ticks after `from` up to a day.
+pub(crate) fn due_times(timers: usize, from: u64) -> Vec<u64> {
+    let mut random = Pcg64Mcg::seed_from_u64(1);
+    (0..timers)
+        .map(|_| random.random_range(from + 1..=DAY))
+        .collect()
+}
+
+pub(crate) fn shuffle<T>(handles: &mut [T]) {
+    handles.shuffle(&mut Pcg64Mcg::seed_from_u64(2));
+}
+
+/// What a step of a churn does with the handle of the timer it schedules, besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Forgets it.
+    Forget,
+    /// Keeps it in a new place.
+    Keep,
+    /// Keeps it in the place of a timer that it cancels.
+    Cancel,
+    /// Keeps it in the place of a timer that fired.
+    Reuse,
+}
+
+/// Schedules a timer, and maybe cancels another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// Ticks from now until the timer is due.
+    pub(crate) delay: u32,
+    /// Where the handle goes.
+    pub(crate) place: u32,
+    pub(crate) act: Act,
+}
+
+/// Timers pending from the start, and steps.
+#[derive(Debug)]
+pub(crate) struct Churn {
+    /// Due times of the timers that are pending when the steps begin.
+    pub(crate) pending: Vec<u64>,
+    pub(crate) steps: Vec<Step>,
+    /// The first of the steps that is timed.
+    pub(crate) timed_from: usize,
+    pub(crate) steps_a_tick: usize,
+    /// How many places handles need.
+    pub(crate) places: usize,
+    /// How many timers fire.
+    pub(crate) fires: usize,
+    /// The most timers ever pending at once.
+    pub(crate) peak: usize,
+}
+
+/// W4: each step schedules a timer, log-uniform over 1 s to 24 h, and cancels a random live one on
+/// a coin flip.
+///
+/// The timers pending at the start are what such a churn leaves: begun at some time in the past,
+/// neither fired nor cancelled since. As many steps as are timed go before.
+pub(crate) fn churn(timers: usize) -> Churn {
+    let mut random = Pcg64Mcg::seed_from_u64(4);
+    let steps = 2 * timers.clamp(100_000, 2_000_000);
+    let life = |random: &mut Pcg64Mcg| {
+        let exponent = random.random_range(0.0..(DAY as f64 / 1_000.0).ln());
+        1_000.0 * f64::exp(exponent)
+    };
+    // A timer is cancelled every other step.
+    let mean_wait = 2.0 * timers as f64 / CHURN_STEPS_A_TICK as f64;
+    let pending = (0..timers)
+        .map(|_| {
+            loop {
+                let age = -mean_wait * f64::ln(1.0 - random.random_range(0.0..1.0));
+                let left = life(&mut random) - age;
+                if left > 0.0 {
+                    break left.ceil() as u64;
+                }
+            }
+        })
+        .collect();
+    let mut simulation = Simulation::new(pending, CHURN_STEPS_A_TICK, steps);
+    for _ in 0..steps {
+        let delay = life(&mut random) as u32;
+        if random.random_range(0..2) == 0 {
+            let victim = random.random_range(0..simulation.live.len());
+            simulation.cancel_and_schedule(simulation.live[victim], delay);
+        } else {
+            simulation.schedule(delay);
+        }
+    }
+    simulation.finish(steps / 2)
+}
+
+/// W5: timeouts of 30 s to 5 min, of which 95 in 100 are cancelled within 200 ticks.
+pub(crate) fn timeouts(timers: usize) -> Churn {
+    let mut random = Pcg64Mcg::seed_from_u64(5);
+    let mut simulation = Simulation::new(Vec::new(), TIMEOUTS_A_TICK, timers);
+    let in_flight = TIMEOUTS_IN_FLIGHT.min(timers / 4).max(1);
+    // The places are taken in rounds, each in another order, so that a timeout is cancelled within
+    // two rounds.
+    let mut round: Vec<u32> = (0..in_flight as u32).collect();
+    let mut kept = 0;
+    for _ in 0..timers {
+        let delay = random.random_range(30_000..=300_000);
+        if random.random_range(0..100) < 5 {
+            simulation.schedule_forget(delay);
+        } else if kept < in_flight {
+            simulation.schedule(delay);
+            kept += 1;
+        } else {
+            if kept % in_flight == 0 {
+                round.shuffle(&mut random);
+            }
+            simulation.cancel_and_schedule(round[kept % in_flight], delay);
+            kept += 1;
+        }
+    }
+    simulation.finish(0)
+}
+
+/// Follows a script, to know which timers are alive.
+struct Simulation {
+    churn: Churn,
+    /// Timers that fire while the steps last, by tick: place, and the number of the timer there.
+    due: Vec<Vec<(u32, u32)>>,
+    /// The timer whose handle is in each place: a number that its successor there does not share.
+    owners: Vec<u32>,
+    /// Places of the live timers that are not forgotten, and where each stands in that list.
+    live: Vec<u32>,
+    positions: Vec<u32>,
+    /// Places of timers that fired.
+    free: Vec<u32>,
+    pending: usize,
+    now: u64,
+}
+
+/// The place of a forgotten timer.
+const NOWHERE: u32 = u32::MAX;
+
+impl Simulation {
+    fn new(pending: Vec<u64>, steps_a_tick: usize, steps: usize) -> Self {
+        let places = pending.len();
+        let mut simulation = Self {
+            due: vec![Vec::new(); steps / steps_a_tick + 1],
+            owners: vec![0; places],
+            live: (0..places as u32).collect(),
+            positions: (0..places as u32).collect(),
+            free: Vec::new(),
+            pending: places,
+            now: 0,
+            churn: Churn {
+                pending: Vec::new(),
+                steps: Vec::with_capacity(steps),
+                timed_from: 0,
+                steps_a_tick,
+                places,
+                fires: 0,
+                peak: places,
+            },
+        };
+        for (place, &due) in pending.iter().enumerate() {
+            simulation.expect(due, place as u32);
+        }
+        simulation.churn.pending = pending;
+        simulation
+    }
+
+    fn schedule_forget(&mut self, delay: u32) {
+        self.step(delay, NOWHERE, Act::Forget);
+    }
+
+    fn schedule(&mut self, delay: u32) {
+        let (place, act) = if let Some(place) = self.free.pop() {
+            (place, Act::Reuse)
+        } else {
+            let place = self.owners.len() as u32;
+            self.owners.push(0);
+            self.positions.push(0);
+            (place, Act::Keep)
+        };
+        self.positions[place as usize] = self.live.len() as u32;
+        self.live.push(place);
+        self.step(delay, place, act);
+    }
+
+    /// Cancels the timer of `place`, which is live, and schedules another in its place.
+    fn cancel_and_schedule(&mut self, place: u32, delay: u32) {
+        self.pending -= 1;
+        self.step(delay, place, Act::Cancel);
+    }
+
+    fn step(&mut self, delay: u32, place: u32, act: Act) {
+        if place != NOWHERE {
+            self.owners[place as usize] += 1;
+        }
+        self.expect(self.now + u64::from(delay), place);
+        self.pending += 1;
+        self.churn.peak = self.churn.peak.max(self.pending);
+        self.churn.steps.push(Step { delay, place, act });
+        if self
+            .churn
+            .steps
+            .len()
+            .is_multiple_of(self.churn.steps_a_tick)
+        {
+            self.tick();
+        }
+    }
+
+    fn expect(&mut self, due: u64, place: u32) {
+        if let Some(timers) = self.due.get_mut(due as usize) {
+            let owner = self.owners.get(place as usize).copied().unwrap_or(0);
+            timers.push((place, owner));
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now += 1;
+        for (place, owner) in std::mem::take(&mut self.due[self.now as usize]) {
+            if place == NOWHERE {
+                self.pending -= 1;
+                self.churn.fires += 1;
+            } else if self.owners[place as usize] == owner {
+                self.pending -= 1;
+                self.churn.fires += 1;
+                let position = self.positions[place as usize] as usize;
+                self.live.swap_remove(position);
+                if let Some(&moved) = self.live.get(position) {
+                    self.positions[moved as usize] = position as u32;
+                }
+                self.free.push(place);
+            }
+        }
+    }
+
+    fn finish(mut self, timed_from: usize) -> Churn {
+        self.churn.timed_from = timed_from;
+        self.churn.places = self.owners.len();
+        self.churn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long each cancelled timer waited for it, in steps, and how many there are.
+    fn waits(churn: &Churn) -> Vec<usize> {
+        let mut begun = vec![0; churn.places];
+        let mut waits = Vec::new();
+        for (number, step) in churn.steps.iter().enumerate() {
+            if step.act == Act::Forget {
+                continue;
+            }
+            let before = std::mem::replace(&mut begun[step.place as usize], number);
+            if step.act == Act::Cancel {
+                waits.push(number - before);
+            }
+        }
+        waits
+    }
+
+    #[test]
+    fn timeouts_rarely_fire() {
+        let timers = 1_000_000;
+        let churn = timeouts(timers);
+        let waits = waits(&churn);
+        assert_eq!(churn.fires, 0, "the first is due after the last step");
+        // Which timeouts are not cancelled is drawn, so that rounds differ a little in length.
+        assert!(waits.iter().all(|&wait| wait <= 202 * TIMEOUTS_A_TICK));
+        let cancelled = waits.len() + TIMEOUTS_IN_FLIGHT;
+        assert!((940_000..960_000).contains(&cancelled), "{cancelled}");
+        let peak = timers - waits.len();
+        assert_eq!(churn.peak, peak, "only cancels end timeouts");
+    }
+
+    #[test]
+    fn churn_is_steady() {
+        let timers = 1_000_000;
+        let churn = churn(timers);
+        let cancels = waits(&churn).len();
+        let steps = churn.steps.len();
+        assert!((steps * 49 / 100..steps * 51 / 100).contains(&cancels));
+        let left = timers + steps - cancels - churn.fires;
+        assert!(
+            (timers * 8 / 10..timers * 12 / 10).contains(&left),
+            "{left} of {timers} are left"
+        );
+        assert!(churn.peak < timers * 12 / 10);
+    }
+}
