@@ -25,7 +25,7 @@ use workload::{Figure, Group, Workload};
 #[derive(Parser)]
 struct Arguments {
     /// Timers pending, and so most operations of a run.
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=100_000_000))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(10_000..=100_000_000))]
     timers: u32,
     /// Runs, of which the table shows median, minimum and maximum; 0 only checks the peers.
     #[arg(long, default_value_t = 5)]

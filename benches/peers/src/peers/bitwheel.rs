@@ -1,9 +1,10 @@
 //! bitwheel: gears of slots of fixed capacity; a timer stays where it was put, and fires when its
 //! gear comes to its slot, which may be early by that gear's granularity.
 //!
-//! So it takes part only where nothing fires: cancelling a timer after it fired early is undefined
-//! behaviour in its slots (`SlotGuard::remove` of a vacant entry), and what it does in W3 and W4 is
-//! another thing than what is asked.
+//! So it takes part only where firing does not matter: cancelling a timer after it fired early is
+//! undefined behaviour in its slots (`SlotGuard::remove` of a vacant entry), and what it does in W3
+//! and W4 is another thing than what is asked. In W5 it fires early by up to 4 s what is not
+//! cancelled; what is, at least 25 s before it could fire.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,8 @@ const SLOT_CAPACITY: usize = 32_768;
 /// Most timers that W1 may ask for: a slot of the top gear is 4.7 hours and takes a fifth of them.
 const MOST_A_DAY: usize = 150_000;
 
-/// Most that W5 may ask for: one slot takes the survivors that are due after 262 s.
-const MOST_TIMEOUTS: usize = 3_000_000;
+/// Most that W5 may ask for: a slot of the third gear is 4 s and takes a fortieth of them.
+const MOST_TIMEOUTS: usize = 1_200_000;
 
 struct Value(u64);
 
