@@ -128,8 +128,8 @@ fn churn<P: Peer>(churn: &Churn) -> (f64, f64) {
     let before = alloc::live();
     alloc::reset_peak();
     let mut peer = P::new();
-    // All of it at tick 0: there are fewer steps than these to a tick.
     let mut now = 0;
+    // So many steps to a tick that none passes.
     let never = usize::MAX;
     let mut fired = replay(&mut peer, &mut handles, &churn.set_up, never, &mut now);
     let (warm_up, timed) = churn.steps.split_at(churn.timed_from);

@@ -197,6 +197,7 @@ struct Simulation {
     /// Places of timers that fired.
     free: Vec<u32>,
     pending: usize,
+    /// Whether ticks pass.
     begun: bool,
     now: u64,
 }
@@ -297,8 +298,9 @@ impl Simulation {
         }
     }
 
-    fn finish(mut self, timed_from: usize) -> Churn {
-        self.churn.timed_from = timed_from;
+    /// Ends the script, of which about `warm_up` steps, whole ticks, are not timed.
+    fn finish(mut self, warm_up: usize) -> Churn {
+        self.churn.timed_from = warm_up - warm_up % self.churn.steps_a_tick;
         self.churn.places = self.owners.len();
         self.churn
     }
