@@ -135,11 +135,11 @@ fn heading(figures: &[Figure]) -> Vec<String> {
     row
 }
 
-/// Our median by that of the best peer of a kind: below 1, we are ahead.
+/// Our median by that of the best peer of a kind that fires on time: below 1, we are ahead.
 fn ratio(peers: &[&'static Entry], kind: Kind, figure: Figure, results: &Results) -> String {
     let best = peers
         .iter()
-        .filter(|peer| peer.kind == kind && peer.name != OURS)
+        .filter(|peer| peer.kind == kind && peer.is_exact && peer.name != OURS)
         .filter_map(|peer| Some((peer.name, results.spread(peer.name, figure)?.median)))
         .min_by(|(_, one), (_, other)| one.total_cmp(other));
     match (best, results.spread(OURS, figure)) {

@@ -16,13 +16,15 @@ mod tombstones;
 
 use crate::check;
 use crate::measure::{Figures, measure};
-use crate::peer::{Kind, Peer};
+use crate::peer::{Kind, Order, Peer};
 use crate::workload::{Group, Workload};
 
 /// A peer, with its type erased.
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
+    /// Whether timers fire at their time; a peer whose do not is no measure for the others.
+    pub(crate) is_exact: bool,
     /// Size of a handle, which the caller keeps; no figure of bytes includes it.
     pub(crate) handle_bytes: usize,
     /// Checks the peer against the model; panics where it fails.
@@ -36,6 +38,7 @@ impl Entry {
         Self {
             name: P::NAME,
             kind: P::KIND,
+            is_exact: !matches!(P::ORDER, Order::Coarse),
             handle_bytes: size_of::<P::Handle>(),
             check: check::check::<P>,
             measure: measure::<P>,
@@ -53,6 +56,7 @@ impl Entry {
         Self {
             name,
             kind,
+            is_exact: true,
             handle_bytes: 0,
             check: || (),
             measure: |_, _| Vec::new(),
