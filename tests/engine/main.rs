@@ -3,6 +3,7 @@
 mod callbacks;
 mod conditions;
 mod delivery;
+mod dispatch;
 mod driver;
 mod drops;
 mod early;
