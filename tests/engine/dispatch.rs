@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use duewheel::{
-    Clock, Completion, Disposition, DriverOptions, Engine, ManualClock, RequestState, ScheduleData,
+    Completion, Disposition, DriverOptions, Engine, ManualClock, RequestState, ScheduleData,
     Shutdown,
 };
 
