@@ -88,8 +88,7 @@ impl EngineBuilder {
     }
 
     /// For how long, and for how many at most, completed requests are remembered, so that a repeated
-    /// intake or cancel is recognised. Default 24 h and 10 million; a remembered request takes some 130
-    /// bytes. Zero of either remembers nothing. Each shard has its even share of the count, so that a shard
+    /// intake or cancel is recognised. Default 24 h and 10 million. Zero of either remembers nothing. Each shard has its even share of the count, so that a shard
     /// which gets more than its share forgets a little earlier.
     pub fn remember(mut self, span: Duration, requests: usize) -> Self {
         self.remember = span;

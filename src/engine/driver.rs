@@ -12,8 +12,7 @@ use crate::clock::Clock;
 use crate::ids::Timestamp;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
 
-/// The longest sleep, so that a step of the system's clock is noticed. Two wake-ups a second cost
-/// nothing that can be measured.
+/// The longest sleep, so that a step of the system's clock is noticed: two wake-ups a second.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 
 /// How long the driver waits for a poll that somebody else runs.

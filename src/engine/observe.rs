@@ -12,7 +12,7 @@ use crate::lifecycle::{Outcome, RequestState};
 use crate::report::{Forecast, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 use crate::sync::{Arc, Ordering};
 
-/// Entries looked at while a shard is locked: some 30 us where each is a cache miss.
+/// Entries looked at while a shard is locked: few enough, where each is a cache miss, that nobody waits for long.
 const STEP: u32 = 256;
 
 impl Engine {

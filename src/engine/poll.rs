@@ -23,7 +23,7 @@ use crate::router::RoutingCommand;
 use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
 
-/// Timers fired while a shard is locked: some 30 us.
+/// Timers fired while a shard is locked: few enough that who waits for the lock does not wait for long.
 const FIRE_STEP: usize = 128;
 
 /// Timers that a poll may fire beyond its budget, so that polls with a budget of one get along.

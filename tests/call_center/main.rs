@@ -1,5 +1,6 @@
 //! The main job, from outside (its program, as a user runs it) and from inside (its parts).
 
+// The example's own modules; where the tests use a part of one, the rest is dead here.
 #[path = "../../examples/call_center/calls.rs"]
 #[allow(dead_code)]
 mod calls;
