@@ -228,8 +228,8 @@ fn bounded(why: Arc<str>) -> Arc<str> {
 impl Shard {
     /// When the request at `index`, if there is one, is next looked at.
     fn timer_of(&self, index: u32) -> Option<Timestamp> {
-        let timer = self.entries.get(index)?.timer?;
-        self.wheel.due(timer).map(Timestamp::from_millis)
+        let entry = self.entries.get(index)?;
+        entry.timer.map(|_| entry.armed)
     }
 
     /// The phase of an attempt's request, where it is pending and no newer attempt was released.

@@ -83,6 +83,8 @@ pub(super) struct Entry {
     /// When it became releasable, or will: the tick it is ordered by.
     pub(super) eligible: Timestamp,
     pub(super) timer: Option<Handle>,
+    /// The tick that timer is due at.
+    pub(super) armed: Timestamp,
     /// Its line in the location book.
     pub(super) stamp: u64,
     pub(super) location: LocationId,
@@ -127,6 +129,7 @@ impl Entry {
             due: now,
             eligible: now,
             timer: None,
+            armed: now,
             stamp: 0,
             location: request.location,
             revision: 1,

@@ -18,7 +18,7 @@ use super::slab::Slab;
 use crate::ids::{LocationId, Priority, RequestId, Timestamp};
 use crate::lifecycle::Outcome;
 use crate::sync::{Arc, Ordering};
-use crate::wheel::Wheel;
+use crate::wheel::{Advance, Wheel};
 
 /// The ready heap is rebuilt when it is longer than this and more than half stale.
 const READY_COMPACT_MIN: usize = 64;
@@ -216,7 +216,9 @@ impl Shard {
     }
 
     pub(super) fn arm(&mut self, index: u32, time: Timestamp) {
-        let timer = self.entry(index).timer;
+        let entry = self.entry_mut(index);
+        entry.armed = time;
+        let timer = entry.timer;
         if timer.is_some_and(|timer| self.wheel.reschedule(timer, time.as_millis())) {
             return;
         }
@@ -306,19 +308,18 @@ impl Shard {
 
     // ---- what a poll does to the wheel ----
 
-    /// Fires at most `step` timers due by `now`, and says how many fired.
+    /// Fires at most `step` timers due by `now`, and says how many fired and whether to go on.
     pub(super) fn fire(
         &mut self,
         now: Timestamp,
         step: usize,
         gaps: &Gaps,
         trash: &mut Trash,
-    ) -> usize {
+    ) -> Advance {
         let mut fired = std::mem::take(&mut self.fired);
-        let _more = self
+        let advance = self
             .wheel
             .advance(now.as_millis(), step, |timer| fired.push(timer.value));
-        let count = fired.len();
         for index in fired.drain(..) {
             self.entry_mut(index).timer = None;
             match self.entry(index).phase() {
@@ -339,7 +340,7 @@ impl Shard {
             }
         }
         self.fired = fired;
-        count
+        advance
     }
 
     /// A waiting request's time has come.

@@ -8,59 +8,94 @@
 //! list, the latest first: a chunk that was just read out is in the cache, and is the next to be
 //! written. That makes "read a list out of its chunks and append what is kept to another" as good
 //! as in place, whichever list is meant.
+//!
+//! Links and lengths are kept apart from the records: an append touches the list's own position
+//! and the record's place, and nothing else until the chunk is full.
 
-/// One arming of one timer. 16 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One arming of one timer. 16 bytes, in two words that are written and read as such: a record put
+/// together from smaller pieces and then moved as a whole would wait for the pieces to reach the
+/// cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) due: u64,
-    /// Index of the entry.
-    pub(super) entry: u32,
-    /// The record is live if and only if the entry still carries this number.
-    pub(super) arming: u32,
+    /// The entry's number below, its stamp above.
+    timer: u64,
 }
 
 impl Record {
-    const BLANK: Self = Self {
-        due: 0,
-        entry: 0,
-        arming: 0,
-    };
+    const BLANK: Self = Self { due: 0, timer: 0 };
+
+    #[inline]
+    pub(super) const fn new(due: u64, entry: u32, stamp: u32) -> Self {
+        Self {
+            due,
+            timer: (stamp as u64) << 32 | entry as u64,
+        }
+    }
+
+    /// Number of the entry.
+    #[inline]
+    pub(super) const fn entry(self) -> u32 {
+        self.timer as u32
+    }
+
+    /// The record is live if and only if the entry still carries this number.
+    #[inline]
+    pub(super) const fn stamp(self) -> u32 {
+        (self.timer >> 32) as u32
+    }
 }
 
-/// Records a chunk: with the link and the length, 512 bytes. Longer chunks would waste more in the
-/// many slots that hold few records, shorter ones would break up the streams.
-pub(super) const CHUNK: usize = 31;
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}s{}", self.entry(), self.due, self.stamp())
+    }
+}
 
-/// Chunks a segment: 64 KiB, so growth is one modest allocation and never a copy.
+/// Records a chunk: 512 bytes, eight cache lines. Longer chunks would waste more in the many slots
+/// that hold few records, shorter ones would break up the streams.
+pub(super) const CHUNK: usize = 32;
+
+/// Chunks a segment: 64 KiB of records, so growth is one modest allocation and never a copy.
 const SEGMENT: usize = 128;
-const SEGMENT_BITS: u32 = SEGMENT.trailing_zeros();
+
+/// Bits of a record's position that name its place in the chunk, and in the segment.
+const IN_CHUNK: u32 = CHUNK.trailing_zeros();
+const IN_SEGMENT: u32 = IN_CHUNK + SEGMENT.trailing_zeros();
 
 /// No chunk: the end of a list.
 const NONE: u32 = u32::MAX;
 
-/// A run of records and the link to the next. Aligned to cache lines, so that a full one is eight
-/// of them.
+/// What follows a chunk, and how many records it holds. The length of a list's last chunk is known
+/// from the list, so it is set only when another chunk follows.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Chunk {
-    records: [Record; CHUNK],
+struct Link {
     next: u32,
     len: u32,
+}
+
+struct Segment {
+    /// Filled chunk by chunk as the need arises; its memory is set aside at once and never moves.
+    records: Vec<Record>,
+    links: Box<[Link; SEGMENT]>,
 }
 
 /// A list of records in order of intake. Any chunk of it may be partly filled, so that two lists
 /// join in one step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
+    /// The first chunk.
     head: u32,
-    tail: u32,
+    /// Position of the last record, counted over all segments. In an empty list, one before the
+    /// first of all: the next record would begin a chunk, as it would where the last is full.
+    last: u32,
     count: u32,
 }
 
 impl List {
     pub(super) const EMPTY: Self = Self {
         head: NONE,
-        tail: NONE,
+        last: u32::MAX,
         count: 0,
     };
 
@@ -72,6 +107,14 @@ impl List {
     #[inline]
     pub(super) const fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    const fn tail(&self) -> u32 {
+        self.last >> IN_CHUNK
+    }
+
+    const fn tail_len(&self) -> u32 {
+        (self.last & (CHUNK as u32 - 1)) + 1
     }
 }
 
@@ -87,27 +130,36 @@ impl Taken {
         &self.records[..self.len]
     }
 
-    /// Drops the records that fail the test. Free of branches: the test is a load that often
-    /// misses, and a branch on it would hold up the loads behind it.
+    /// One bit a record that passes the test, the first lowest. Free of branches: the test is a load
+    /// that often misses, and a branch on it would hold up the loads behind it.
     #[inline]
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(Record) -> bool) {
-        let mut kept = 0;
-        for at in 0..self.len {
-            let record = self.records[at];
-            self.records[kept] = record;
-            kept += usize::from(keep(record));
+    pub(super) fn select(&self, mut keep: impl FnMut(Record) -> bool) -> u32 {
+        let mut selected = 0;
+        for (at, &record) in self.records().iter().enumerate() {
+            selected |= u32::from(keep(record)) << at;
         }
-        self.len = kept;
+        selected
+    }
+
+    /// Calls with each selected record, in order.
+    #[inline]
+    pub(super) fn for_each(&self, mut selected: u32, mut call: impl FnMut(Record)) {
+        while selected != 0 {
+            call(self.records[selected.trailing_zeros() as usize % CHUNK]);
+            selected &= selected - 1;
+        }
     }
 }
 
 /// The arena.
 pub(super) struct Chunks {
-    segments: Vec<Vec<Chunk>>,
+    segments: Vec<Segment>,
     /// First of the free chunks, linked like a list.
     free: u32,
     /// Chunks in all segments together.
     total: usize,
+    /// Records in all lists together.
+    held: usize,
 }
 
 impl Chunks {
@@ -116,53 +168,42 @@ impl Chunks {
             segments: Vec::new(),
             free: NONE,
             total: 0,
+            held: 0,
         }
     }
 
     /// An arena with free chunks for `records` in full chunks, their memory already touched.
     pub(super) fn with_capacity(records: usize) -> Self {
         let mut chunks = Self::new();
-        let mut list = List::EMPTY;
         for _ in 0..records.div_ceil(CHUNK) {
-            let chunk = chunks.allocate();
-            chunks.link(&mut list, chunk);
+            let chunk = chunks.grow();
+            let free = chunks.free;
+            chunks.link_mut(chunk).next = free;
+            chunks.free = chunk;
         }
-        chunks.release(&mut list);
         chunks
+    }
+
+    /// Records in all lists together.
+    #[inline]
+    pub(super) const fn held(&self) -> usize {
+        self.held
     }
 
     /// Appends a record; true where that took a new chunk, the occasion for work that is due once
     /// in a while.
     #[inline]
     pub(super) fn append(&mut self, list: &mut List, record: Record) -> bool {
-        let mut grown = false;
-        if list.tail == NONE || self.chunk(list.tail).len as usize == CHUNK {
-            let chunk = self.allocate();
-            self.link(list, chunk);
-            grown = true;
+        let mut at = list.last.wrapping_add(1);
+        let grown = at & (CHUNK as u32 - 1) == 0;
+        if grown {
+            at = self.extend(list);
         }
-        let tail = self.chunk_mut(list.tail);
-        tail.records[tail.len as usize] = record;
-        tail.len += 1;
+        list.last = at;
         list.count += 1;
+        self.held += 1;
+        self.segments[(at >> IN_SEGMENT) as usize].records[place_in_segment(at)] = record;
         grown
-    }
-
-    /// Appends records in order.
-    pub(super) fn append_all(&mut self, list: &mut List, mut records: &[Record]) {
-        while !records.is_empty() {
-            if list.tail == NONE || self.chunk(list.tail).len as usize == CHUNK {
-                let chunk = self.allocate();
-                self.link(list, chunk);
-            }
-            let tail = self.chunk_mut(list.tail);
-            let at = tail.len as usize;
-            let (now, later) = records.split_at(records.len().min(CHUNK - at));
-            tail.records[at..at + now.len()].copy_from_slice(now);
-            tail.len += now.len() as u32;
-            list.count += now.len() as u32;
-            records = later;
-        }
     }
 
     /// Takes the first chunk off the list and frees it.
@@ -172,27 +213,36 @@ impl Chunks {
         if head == NONE {
             return None;
         }
-        let chunk = self.chunk_mut(head);
-        let taken = Taken {
-            records: chunk.records,
-            len: chunk.len as usize,
+        let is_last = head == list.tail();
+        let Link { next, len } = *self.link(head);
+        let len = if is_last { list.tail_len() } else { len };
+        let mut taken = Taken {
+            records: [Record::BLANK; CHUNK],
+            len: len as usize,
         };
-        list.head = chunk.next;
-        list.count -= chunk.len;
-        if list.head == NONE {
+        taken.records.copy_from_slice(self.chunk(head));
+        if is_last {
             *list = List::EMPTY;
+        } else {
+            list.head = next;
+            list.count -= len;
         }
-        self.chunk_mut(head).next = std::mem::replace(&mut self.free, head);
+        self.held -= len as usize;
+        self.link_mut(head).next = self.free;
+        self.free = head;
         Some(taken)
     }
 
     /// Moves all of `back` behind `front`, in one step.
     pub(super) fn join(&mut self, front: &mut List, back: &mut List) {
-        if front.tail == NONE {
+        if front.is_empty() {
             *front = *back;
-        } else if back.head != NONE {
-            self.chunk_mut(front.tail).next = back.head;
-            front.tail = back.tail;
+        } else if !back.is_empty() {
+            *self.link_mut(front.tail()) = Link {
+                next: back.head,
+                len: front.tail_len(),
+            };
+            front.last = back.last;
             front.count += back.count;
         }
         *back = List::EMPTY;
@@ -200,22 +250,28 @@ impl Chunks {
 
     /// Frees a whole list, in one step.
     pub(super) fn release(&mut self, list: &mut List) {
-        if list.tail != NONE {
-            self.chunk_mut(list.tail).next = std::mem::replace(&mut self.free, list.head);
+        if !list.is_empty() {
+            self.held -= list.len();
+            self.link_mut(list.tail()).next = std::mem::replace(&mut self.free, list.head);
             *list = List::EMPTY;
         }
     }
 
     /// The records of a list, in order.
     pub(super) fn iter(&self, list: &List) -> impl Iterator<Item = Record> {
-        let mut at = list.head;
+        let (mut at, list) = (list.head, *list);
         std::iter::from_fn(move || {
             if at == NONE {
                 return None;
             }
-            let chunk = self.chunk(at);
-            at = chunk.next;
-            Some(&chunk.records[..chunk.len as usize])
+            let records = self.chunk(at);
+            if at == list.tail() {
+                at = NONE;
+                return Some(&records[..list.tail_len() as usize]);
+            }
+            let Link { next, len } = *self.link(at);
+            at = next;
+            Some(&records[..len as usize])
         })
         .flatten()
         .copied()
@@ -223,68 +279,85 @@ impl Chunks {
 
     /// Number of chunks a list takes.
     pub(super) fn chunks_of(&self, list: &List) -> usize {
-        self.links(list.head)
+        if list.is_empty() {
+            return 0;
+        }
+        let following = |&at: &u32| (at != list.tail()).then(|| self.link(at).next);
+        std::iter::successors(Some(list.head), following).count()
     }
 
     /// Chunks that are in some list. Walks the free list.
     pub(super) fn in_use(&self) -> usize {
-        self.total - self.links(self.free)
+        let following = |&at: &u32| Some(self.link(at).next).filter(|&next| next != NONE);
+        let first = Some(self.free).filter(|&first| first != NONE);
+        self.total - std::iter::successors(first, following).count()
     }
 
-    fn allocate(&mut self) -> u32 {
-        if self.free != NONE {
-            let chunk = self.free;
-            self.free = self.chunk(chunk).next;
-            return chunk;
-        }
-        self.grow()
-    }
-
+    /// Puts a chunk at the end of the list; the position of its first record.
     #[cold]
-    fn grow(&mut self) -> u32 {
-        if self.total == self.segments.len() * SEGMENT {
-            self.segments.push(Vec::with_capacity(SEGMENT));
-        }
-        let chunk = u32::try_from(self.total)
-            .ok()
-            .filter(|&chunk| chunk != NONE);
-        let chunk = chunk.expect("the records of a wheel fit into 2^32 chunks");
-        self.segments[self.total / SEGMENT].push(Chunk {
-            records: [Record::BLANK; CHUNK],
-            next: NONE,
-            len: 0,
-        });
-        self.total += 1;
-        chunk
-    }
-
-    /// Length of the chain that starts with this chunk.
-    fn links(&self, first: u32) -> usize {
-        let following = |&at: &u32| Some(self.chunk(at).next).filter(|&next| next != NONE);
-        std::iter::successors(Some(first).filter(|&first| first != NONE), following).count()
-    }
-
-    /// Puts an unlinked chunk at the end of the list.
-    fn link(&mut self, list: &mut List, chunk: u32) {
-        let fresh = self.chunk_mut(chunk);
-        (fresh.next, fresh.len) = (NONE, 0);
-        if list.tail == NONE {
+    #[inline(never)]
+    fn extend(&mut self, list: &mut List) -> u32 {
+        let chunk = if self.free == NONE {
+            self.grow()
+        } else {
+            let chunk = self.free;
+            self.free = self.link(chunk).next;
+            chunk
+        };
+        if list.is_empty() {
             list.head = chunk;
         } else {
-            self.chunk_mut(list.tail).next = chunk;
+            *self.link_mut(list.tail()) = Link {
+                next: chunk,
+                len: list.tail_len(),
+            };
         }
-        list.tail = chunk;
+        chunk << IN_CHUNK
+    }
+
+    /// A chunk that was never used.
+    fn grow(&mut self) -> u32 {
+        // The last chunk there could be stays unused: its last position means "before the first".
+        assert!(
+            self.total < (NONE >> IN_CHUNK) as usize,
+            "the records of a wheel fit into 2^32 places"
+        );
+        if self.total.is_multiple_of(SEGMENT) {
+            let unlinked = Link { next: NONE, len: 0 };
+            self.segments.push(Segment {
+                records: Vec::with_capacity(SEGMENT * CHUNK),
+                links: Box::new([unlinked; SEGMENT]),
+            });
+        }
+        if let Some(segment) = self.segments.last_mut() {
+            segment
+                .records
+                .extend(std::iter::repeat_n(Record::BLANK, CHUNK));
+        }
+        self.total += 1;
+        self.total as u32 - 1
     }
 
     #[inline]
-    fn chunk(&self, chunk: u32) -> &Chunk {
-        &self.segments[(chunk >> SEGMENT_BITS) as usize][chunk as usize & (SEGMENT - 1)]
+    fn chunk(&self, chunk: u32) -> &[Record] {
+        let place = place_in_segment(chunk << IN_CHUNK);
+        &self.segments[chunk as usize / SEGMENT].records[place..place + CHUNK]
     }
 
     #[inline]
-    fn chunk_mut(&mut self, chunk: u32) -> &mut Chunk {
-        &mut self.segments[(chunk >> SEGMENT_BITS) as usize][chunk as usize & (SEGMENT - 1)]
+    fn link(&self, chunk: u32) -> &Link {
+        &self.segments[chunk as usize / SEGMENT].links[chunk as usize % SEGMENT]
     }
+
+    #[inline]
+    fn link_mut(&mut self, chunk: u32) -> &mut Link {
+        &mut self.segments[chunk as usize / SEGMENT].links[chunk as usize % SEGMENT]
+    }
+}
+
+#[inline]
+const fn place_in_segment(position: u32) -> usize {
+    position as usize & (SEGMENT * CHUNK - 1)
 }
 
 #[cfg(test)]
@@ -292,11 +365,7 @@ mod tests {
     use super::*;
 
     fn record(due: u64) -> Record {
-        Record {
-            due,
-            entry: due as u32,
-            arming: 0,
-        }
+        Record::new(due, due as u32, 1)
     }
 
     fn dues(chunks: &Chunks, list: &List) -> Vec<u64> {
@@ -304,9 +373,13 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_is_eight_cache_lines() {
+    fn a_record_is_a_quarter_of_a_cache_line() {
         assert_eq!(size_of::<Record>(), 16);
-        assert_eq!(size_of::<Chunk>(), 512);
+        let record = Record::new(7, u32::MAX, u32::MAX - 1);
+        assert_eq!(
+            (record.due, record.entry(), record.stamp()),
+            (7, u32::MAX, u32::MAX - 1)
+        );
     }
 
     #[test]
@@ -316,22 +389,37 @@ mod tests {
         for due in 0..100 {
             chunks.append(&mut front, record(due));
         }
-        let more: Vec<Record> = (100..250).map(record).collect();
-        chunks.append_all(&mut back, &more);
+        for due in 100..250 {
+            chunks.append(&mut back, record(due));
+        }
         chunks.join(&mut front, &mut back);
         assert!(back.is_empty());
         assert_eq!(front.len(), 250);
         assert_eq!(dues(&chunks, &front), (0..250).collect::<Vec<_>>());
         // The chunk in the middle is partly filled; appending goes on at the very end.
         chunks.append(&mut front, record(250));
+        assert_eq!(chunks.held(), 251);
+        assert_eq!(chunks.chunks_of(&front), chunks.in_use());
         let mut seen = Vec::new();
-        while let Some(mut taken) = chunks.take(&mut front) {
-            taken.retain(|record| record.due % 2 == 0);
-            seen.extend(taken.records().iter().map(|record| record.due));
+        while let Some(taken) = chunks.take(&mut front) {
+            let even = taken.select(|record| record.due % 2 == 0);
+            taken.for_each(even, |record| seen.push(record.due));
         }
         assert_eq!(seen, (0..=250).step_by(2).collect::<Vec<_>>());
         assert!(front.is_empty());
-        assert_eq!(chunks.in_use(), 0);
+        assert_eq!((chunks.in_use(), chunks.held()), (0, 0));
+    }
+
+    #[test]
+    fn an_empty_list_joins_on_either_side() {
+        let mut chunks = Chunks::new();
+        let (mut empty, mut list) = (List::EMPTY, List::EMPTY);
+        chunks.append(&mut list, record(1));
+        chunks.join(&mut list, &mut empty);
+        assert_eq!(dues(&chunks, &list), [1]);
+        chunks.join(&mut empty, &mut list);
+        assert_eq!(dues(&chunks, &empty), [1]);
+        assert!(list.is_empty());
     }
 
     #[test]
@@ -345,6 +433,6 @@ mod tests {
             }
             chunks.release(&mut list);
         }
-        assert_eq!(chunks.total, total);
+        assert_eq!((chunks.total, chunks.held()), (total, 0));
     }
 }

@@ -1,78 +1,75 @@
-//! The slab of entries: who is scheduled, until when, with which value.
+//! The slab of entries: who is scheduled, with which value.
 //!
 //! Entries live in segments of fixed size that are filled from the front and never move, so growth
-//! costs one allocation of a segment and no copy. An entry carries two numbers that only rise:
+//! costs one allocation of a segment and no copy. An entry is as small as can be, 16 bytes for a
+//! `u64`: between a timer's schedule and its cancel the caller schedules others, and only what is
+//! small stays in the cache that long. The due time is in the timer's record and nowhere else.
 //!
-//! - its **generation** goes into the [`Handle`] and rises when the entry is given up (fired or
-//!   cancelled), which makes every older handle inert;
-//! - its **arming number** goes into the record that waits in the wheel and rises whenever that
-//!   record loses its meaning (fired, cancelled, rescheduled). A record is live if and only if its
-//!   number equals the entry's.
-//!
-//! Two numbers, because a reschedule keeps the handle but not the record. Neither wraps: an entry
-//! that comes to the last value of one is retired, that is, never used again. 32 bits of either
-//! last for four thousand million lives of one entry.
-//!
-//! **Reuse goes in address order within the emptiest segment.** Entries are small, so a fresh timer
-//! after a fresh timer shares its cache line and page; taking the entry that was freed last instead
-//! scatters young timers over all of memory (measured: 110 ns a schedule against 30). Vacant
-//! entries are bits, 64 to a word; a whole word is taken out at a time and used up bit by bit.
+//! An entry carries a **stamp** that rises at every schedule and reschedule. The timer's one live
+//! record carries the same number; any other record of the entry is stale. The stamp a timer was
+//! scheduled with is its **birth**, and goes into the [`Handle`]: it stays when the timer is
+//! rescheduled, and is never used again after the timer is gone, which makes every older handle
+//! inert. Births do not wrap: an entry whose stamps come to their end is retired, that is, never
+//! used again. It has lasted for two thousand million lives.
+
+use std::num::NonZeroU32;
 
 use super::chunks::Record;
 use super::handle::Handle;
+use super::vacancies::{Vacancies, WORD};
 
-/// Entries a segment. Large enough that choosing the emptiest of all segments, a scan over one
-/// small count a segment, is nothing beside the entries the choice yields; small enough that a
-/// wheel of few timers stays small (pages not yet used cost nothing).
+/// Most timers a wheel can hold. A quarter of what an index could name, so that the records, two to
+/// three times the timers, can be counted in 32 bits.
+pub(super) const LIMIT: usize = 1 << 30;
+
+/// Entries a segment.
 const SEGMENT: usize = 4096;
-const SEGMENT_BITS: u32 = SEGMENT.trailing_zeros();
-const WORDS: usize = SEGMENT / 64;
 
-/// A segment less than one in so many of whose entries are vacant is left alone while memory can
-/// grow: searching it would cost more than it yields, and scatter what is scheduled.
-const WORTHWHILE: usize = 8;
-
-/// Most entries a wheel can hold. Half of what an index could name, so that the records, at most
-/// about twice the timers, can be counted in 32 bits.
-pub(super) const LIMIT: usize = 1 << 31;
-
-/// The value no life and no record ever carries: an entry whose number comes to it is retired.
+/// The last stamp. A timer that was rescheduled so often that it carries it starts anew, with the
+/// stamp it was born with, when no record of its entry is left.
 const EXHAUSTED: u32 = u32::MAX;
 
-/// One timer: everything a cancel needs, side by side.
-struct Entry<T> {
-    due: u64,
-    generation: u32,
-    arming: u32,
-    /// `None` in a vacant or retired entry.
-    value: Option<T>,
+/// An entry whose stamp came so far is retired. As many stamps again are left for reschedules, so
+/// that those start anew rarely.
+const RETIRED: u32 = 1 << 31;
+
+/// One timer, or the place of one. The compiler keeps the distinction in the stamp's 0: a stamp,
+/// and no more than a stamp, tells whether a record is live, without a branch.
+enum Entry<T> {
+    Vacant {
+        /// The last stamp used.
+        last: u32,
+    },
+    Live {
+        stamp: NonZeroU32,
+        /// Not 0. (A second number that cannot be 0 would leave the compiler the choice.)
+        birth: u32,
+        value: T,
+    },
 }
 
+/// A part of the slab.
 struct Segment<T> {
     /// Filled from the front as the need arises, up to `SEGMENT`; its memory is set aside at once
     /// and never moves.
     entries: Vec<Entry<T>>,
-    /// One bit an entry, set while it is vacant and not in `Entries::open`.
-    vacant: Box<[u64; WORDS]>,
+    /// The low byte of each entry's stamp, and of the next one while it is vacant. It is written
+    /// when a record goes stale, for sweeps to read: 64 to a cache line, where an entry would take
+    /// a line almost for itself.
+    tags: Box<[u8; SEGMENT]>,
 }
 
 /// The slab.
 pub(super) struct Entries<T> {
     segments: Vec<Segment<T>>,
-    /// Bits set in each segment's `vacant`; apart from the segments so that the search for the
-    /// emptiest streams over it.
-    vacancies: Vec<u16>,
-    /// The word of vacancies that is being used up, and the index of its first entry.
-    open: u64,
+    vacancies: Vacancies,
+    /// The word that is being used up: its first entry, and a bit for each that is free.
     open_base: u32,
-    /// The segment the open word came from and the first word of it not yet looked at.
-    current: usize,
-    next_word: usize,
-    /// How many words of new entries to open until the segments are searched again: after a search
-    /// in vain, as many as make its cost small beside theirs.
-    patience: usize,
+    open: u64,
     /// Entries in use.
     live: usize,
+    /// Entries of all segments.
+    capacity: usize,
     /// Entries that will never be used again.
     retired: usize,
 }
@@ -81,13 +78,11 @@ impl<T> Entries<T> {
     pub(super) const fn new() -> Self {
         Self {
             segments: Vec::new(),
-            vacancies: Vec::new(),
-            open: 0,
+            vacancies: Vacancies::new(),
             open_base: 0,
-            current: 0,
-            next_word: WORDS,
-            patience: 0,
+            open: 0,
             live: 0,
+            capacity: 0,
             retired: 0,
         }
     }
@@ -95,16 +90,13 @@ impl<T> Entries<T> {
     /// A slab with vacant entries for `timers`, their memory already touched.
     pub(super) fn with_capacity(timers: usize) -> Self {
         let mut entries = Self::new();
-        let mut wanted = timers.min(LIMIT);
-        while wanted > 0 {
-            let count = wanted.min(SEGMENT);
-            let segment = entries.add_segment();
-            for slot in 0..count {
-                entries.segments[segment].entries.push(Entry::vacant());
-                entries.segments[segment].vacant[slot / 64] |= 1 << (slot % 64);
-            }
-            entries.vacancies[segment] = count as u16;
-            wanted -= count;
+        while entries.capacity < timers.min(LIMIT) {
+            entries.grow();
+        }
+        entries.open = 0;
+        // The first words last, so that they are used first.
+        for entry in (0..entries.capacity as u32).rev() {
+            entries.vacancies.add(entry);
         }
         entries
     }
@@ -124,376 +116,319 @@ impl<T> Entries<T> {
         self.open &= self.open - 1;
         self.live += 1;
         let entry = self.entry_mut(index);
-        debug_assert!(entry.value.is_none(), "a vacant entry holds no value");
-        entry.due = due;
-        entry.value = Some(value);
-        let record = Record {
-            due,
-            entry: index,
-            arming: entry.arming,
+        let stamp = NonZeroU32::MIN.saturating_add(entry.last_stamp());
+        *entry = Entry::Live {
+            stamp,
+            birth: stamp.get(),
+            value,
         };
-        (Handle::new(index, entry.generation), record)
+        (
+            Handle::new(index, stamp),
+            Record::new(due, index, stamp.get()),
+        )
     }
 
-    /// Takes the timer out: its due time and value.
+    /// Takes the timer out: its value.
     #[inline]
-    pub(super) fn remove(&mut self, handle: Handle) -> Option<(u64, T)> {
-        let entry = self.named_mut(handle)?;
-        let value = entry.value.take()?;
-        let due = entry.due;
-        self.vacate(handle.index());
-        Some((due, value))
+    pub(super) fn remove(&mut self, handle: Handle) -> Option<T> {
+        let index = handle.index() as usize;
+        let segment = self.segments.get_mut(index / SEGMENT)?;
+        let entry = segment.entries.get_mut(index % SEGMENT)?;
+        if !entry.is_born(handle) {
+            return None;
+        }
+        let (last, value) = entry.vacate()?;
+        segment.tags[index % SEGMENT] = next_tag(last);
+        self.reclaim(handle.index(), last);
+        Some(value)
     }
 
     /// Takes the timer of a record out, if the record is live.
     #[inline]
     pub(super) fn fire(&mut self, record: Record) -> Option<(Handle, T)> {
-        let entry = self.entry_mut(record.entry);
-        if entry.arming != record.arming {
-            return None;
-        }
-        let handle = Handle::new(record.entry, entry.generation);
-        let value = entry.value.take()?;
-        self.vacate(record.entry);
+        let index = record.entry() as usize;
+        let segment = &mut self.segments[index / SEGMENT];
+        let entry = &mut segment.entries[index % SEGMENT];
+        let handle = entry.handle_of(record)?;
+        let (last, value) = entry.vacate()?;
+        segment.tags[index % SEGMENT] = next_tag(last);
+        self.reclaim(record.entry(), last);
         Some((handle, value))
     }
 
-    /// Gives the timer a new due time and arming number; returns the old due time and the new
-    /// record.
+    /// Gives the timer a new stamp and returns the record that stands for it from now on.
     ///
-    /// `None` where the handle is inert. Call [`arming_is_exhausted`](Self::arming_is_exhausted)
-    /// first.
+    /// `None` where the handle is inert. Call [`is_exhausted`](Self::is_exhausted) first.
     #[inline]
-    pub(super) fn rearm(&mut self, handle: Handle, due: u64) -> Option<(u64, Record)> {
-        let entry = self.named_mut(handle)?;
-        debug_assert!(
-            entry.arming + 1 < EXHAUSTED,
-            "the numbers start anew before they run out"
-        );
-        entry.arming += 1;
-        let old = std::mem::replace(&mut entry.due, due);
-        Some((
-            old,
-            Record {
-                due,
-                entry: handle.index(),
-                arming: entry.arming,
-            },
-        ))
+    pub(super) fn rearm(&mut self, handle: Handle, due: u64) -> Option<Record> {
+        let index = handle.index() as usize;
+        let segment = self.segments.get_mut(index / SEGMENT)?;
+        let entry = segment.entries.get_mut(index % SEGMENT)?;
+        match entry {
+            Entry::Live { stamp, birth, .. } if *birth == handle.birth().get() => {
+                segment.tags[index % SEGMENT] = next_tag(stamp.get());
+                *stamp = stamp.saturating_add(1);
+                Some(Record::new(due, handle.index(), stamp.get()))
+            }
+            _ => None,
+        }
     }
 
-    /// Whether the next [`rearm`](Self::rearm) would run out of arming numbers.
+    /// Whether the next [`rearm`](Self::rearm) would run out of stamps.
     #[inline]
-    pub(super) fn arming_is_exhausted(&self, handle: Handle) -> bool {
-        self.named(handle)
-            .is_some_and(|entry| entry.arming + 1 == EXHAUSTED)
+    pub(super) fn is_exhausted(&self, handle: Handle) -> bool {
+        matches!(self.named(handle), Some(Entry::Live { stamp, .. }) if stamp.get() == EXHAUSTED)
     }
 
-    /// Starts the arming numbers of one timer anew. Its record that waits now becomes stale, unless
-    /// it carries the number 0; the caller has removed every stale record of this entry, and
-    /// re-arms it next.
-    pub(super) fn restart_arming(&mut self, handle: Handle) {
-        if let Some(entry) = self.named_mut(handle) {
-            entry.arming = 0;
+    /// Starts the stamps of one timer anew, and so makes its record stale. The caller sees to it
+    /// that no record of this entry is left, and rearms it next.
+    pub(super) fn restart(&mut self, handle: Handle) {
+        if let Some(Entry::Live { stamp, birth, .. }) = self.named_mut(handle) {
+            *stamp = NonZeroU32::new(*birth).unwrap_or(*stamp);
+            let tag = stamp.get() as u8;
+            let index = handle.index() as usize;
+            self.segments[index / SEGMENT].tags[index % SEGMENT] = tag;
         }
     }
 
     #[inline]
     pub(super) fn get(&self, handle: Handle) -> Option<&T> {
-        self.named(handle)?.value.as_ref()
+        match self.named(handle)? {
+            Entry::Live { value, .. } => Some(value),
+            Entry::Vacant { .. } => None,
+        }
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, handle: Handle) -> Option<&mut T> {
-        self.named_mut(handle)?.value.as_mut()
-    }
-
-    #[inline]
-    pub(super) fn due(&self, handle: Handle) -> Option<u64> {
-        self.named(handle).map(|entry| entry.due)
+        match self.named_mut(handle)? {
+            Entry::Live { value, .. } => Some(value),
+            Entry::Vacant { .. } => None,
+        }
     }
 
     /// Whether the record still stands for a timer.
     #[inline]
     pub(super) fn is_live(&self, record: Record) -> bool {
-        self.entry(record.entry).arming == record.arming
+        self.entry(record.entry()).stamp() == record.stamp()
+    }
+
+    /// Whether the record may still stand for a timer. Of 256 stale records of one entry that came
+    /// one after another, it takes one for live; never the other way round.
+    #[inline]
+    pub(super) fn may_be_live(&self, record: Record) -> bool {
+        let index = record.entry() as usize;
+        self.segments[index / SEGMENT].tags[index % SEGMENT] == record.stamp() as u8
     }
 
     /// Loads the entry into the cache. The result means nothing; it keeps the load from being
     /// optimised away.
     #[inline]
     pub(super) fn touch(&self, record: Record) -> u32 {
-        self.entry(record.entry).arming
+        self.entry(record.entry()).last_stamp()
     }
 
-    /// Every live timer, by entry.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Handle, u64, &T)> {
-        self.segments
-            .iter()
-            .enumerate()
-            .flat_map(|(segment, content)| {
-                content
-                    .entries
-                    .iter()
-                    .enumerate()
-                    .filter_map(move |(slot, entry)| {
-                        let value = entry.value.as_ref()?;
-                        Some((
-                            Handle::new(index_of(segment, slot), entry.generation),
-                            entry.due,
-                            value,
-                        ))
-                    })
-            })
-    }
-
-    /// Takes out the first live timer at or after entry `from`; returns it with the entry to go on
-    /// from.
-    pub(super) fn take_from(&mut self, from: usize) -> Option<(usize, Handle, u64, T)> {
-        let (mut segment, mut slot) = (from >> SEGMENT_BITS, from & (SEGMENT - 1));
-        while let Some(content) = self.segments.get_mut(segment) {
-            while let Some(entry) = content.entries.get_mut(slot) {
-                if let Some(value) = entry.value.take() {
-                    let index = index_of(segment, slot);
-                    let (handle, due) = (Handle::new(index, entry.generation), entry.due);
-                    self.vacate(index);
-                    return Some((index as usize + 1, handle, due, value));
-                }
-                slot += 1;
-            }
-            (segment, slot) = (segment + 1, 0);
+    /// The timer of a live record.
+    pub(super) fn timer(&self, record: Record) -> Option<(Handle, &T)> {
+        let entry = self.entry(record.entry());
+        let handle = entry.handle_of(record)?;
+        match entry {
+            Entry::Live { value, .. } => Some((handle, value)),
+            Entry::Vacant { .. } => None,
         }
-        None
     }
 
-    /// Panics unless counts, vacancy bits and entries agree.
+    /// Panics unless counts, vacancies and entries agree.
     pub(super) fn check_invariants(&self) {
-        let mut live = 0;
-        let mut total = 0;
-        let mut vacant = self.open.count_ones() as usize;
-        for (number, segment) in self.segments.iter().enumerate() {
-            let bits: u32 = segment.vacant.iter().map(|word| word.count_ones()).sum();
-            assert_eq!(
-                bits,
-                u32::from(self.vacancies[number]),
-                "vacancies of segment {number}"
-            );
-            vacant += bits as usize;
-            total += segment.entries.len();
-            live += segment
-                .entries
-                .iter()
-                .filter(|entry| entry.value.is_some())
-                .count();
-            for (slot, entry) in segment.entries.iter().enumerate() {
-                let index = index_of(number, slot);
-                let in_map = segment.vacant[slot / 64] >> (slot % 64) & 1 == 1;
-                let open = index >= self.open_base
-                    && index - self.open_base < 64
-                    && self.open >> (index - self.open_base) & 1 == 1;
-                assert!(!(in_map && open), "entry {index} is vacant twice");
-                let idle = entry.value.is_none();
-                assert!(
-                    idle || !(in_map || open),
-                    "entry {index} is vacant and in use"
-                );
-                assert!(
-                    idle || entry.arming < EXHAUSTED,
-                    "entry {index} is armed with a number that means nothing"
-                );
-                assert!(
-                    idle || entry.generation < EXHAUSTED,
-                    "entry {index} lives past its generations"
-                );
+        self.vacancies.check_invariants();
+        let (mut live, mut vacant) = (0, 0);
+        let segments = self.segments.iter();
+        let entries: Vec<(&Entry<T>, u8)> = segments
+            .flat_map(|segment| segment.entries.iter().zip(segment.tags.iter().copied()))
+            .collect();
+        for (number, word) in entries.chunks(WORD).enumerate() {
+            let base = (number * WORD) as u32;
+            let mut free = 0;
+            for (place, &(entry, tag)) in word.iter().enumerate() {
+                let open = self.open_base == base && self.open >> place & 1 == 1;
+                match entry {
+                    Entry::Live { stamp, birth, .. } => {
+                        live += 1;
+                        assert_eq!(tag, stamp.get() as u8, "the tag of {stamp}");
+                        assert!(!open, "entry {} is used twice", base + place as u32);
+                        assert!(stamp.get() >= *birth && *birth > 0, "no birth {birth}");
+                        assert!(*birth <= RETIRED, "a life too many");
+                    }
+                    Entry::Vacant { last } => {
+                        assert_eq!(tag, next_tag(*last), "the tag after {last}");
+                        free += usize::from(*last < RETIRED && !open);
+                    }
+                }
             }
+            assert_eq!(free, self.vacancies.count(number), "vacancies of a word");
+            vacant += free;
         }
+        assert_eq!(entries.len(), self.capacity, "entries");
         assert_eq!(live, self.live, "live entries");
-        assert_eq!(
-            live + vacant + self.retired,
-            total,
-            "every entry is live, vacant or retired"
-        );
+        assert_eq!(vacant, self.free(), "free entries");
     }
 
     #[inline]
     fn entry(&self, index: u32) -> &Entry<T> {
-        &self.segments[(index >> SEGMENT_BITS) as usize].entries[index as usize & (SEGMENT - 1)]
+        &self.segments[index as usize / SEGMENT].entries[index as usize % SEGMENT]
     }
 
     #[inline]
     fn entry_mut(&mut self, index: u32) -> &mut Entry<T> {
-        &mut self.segments[(index >> SEGMENT_BITS) as usize].entries[index as usize & (SEGMENT - 1)]
+        &mut self.segments[index as usize / SEGMENT].entries[index as usize % SEGMENT]
     }
 
-    /// The entry of a handle that is not inert. A vacant entry's generation is in no handle yet, a
-    /// retired one's never will be.
+    /// The entry of a handle that is not inert.
     #[inline]
     fn named(&self, handle: Handle) -> Option<&Entry<T>> {
-        let segment = self
-            .segments
-            .get((handle.index() >> SEGMENT_BITS) as usize)?;
-        let entry = segment
-            .entries
-            .get(handle.index() as usize & (SEGMENT - 1))?;
-        (entry.generation == handle.generation()).then_some(entry)
+        let index = handle.index() as usize;
+        let segment = self.segments.get(index / SEGMENT)?;
+        let entry = segment.entries.get(index % SEGMENT)?;
+        entry.is_born(handle).then_some(entry)
     }
 
     #[inline]
     fn named_mut(&mut self, handle: Handle) -> Option<&mut Entry<T>> {
-        let segment = self
-            .segments
-            .get_mut((handle.index() >> SEGMENT_BITS) as usize)?;
-        let entry = segment
-            .entries
-            .get_mut(handle.index() as usize & (SEGMENT - 1))?;
-        (entry.generation == handle.generation()).then_some(entry)
+        let index = handle.index() as usize;
+        let segment = self.segments.get_mut(index / SEGMENT)?;
+        let entry = segment.entries.get_mut(index % SEGMENT)?;
+        entry.is_born(handle).then_some(entry)
     }
 
-    /// Ends the life of an entry whose value was just taken.
+    /// Makes an entry that was just vacated free for another timer.
     #[inline]
-    fn vacate(&mut self, index: u32) {
+    fn reclaim(&mut self, index: u32, last: u32) {
         self.live -= 1;
-        let number = (index >> SEGMENT_BITS) as usize;
-        let slot = index as usize & (SEGMENT - 1);
-        let segment = &mut self.segments[number];
-        let entry = &mut segment.entries[slot];
-        entry.generation += 1;
-        entry.arming += 1;
-        if entry.generation == EXHAUSTED || entry.arming == EXHAUSTED {
+        if last < RETIRED {
+            self.vacancies.add(index);
+        } else {
             self.retired += 1;
-            return;
         }
-        segment.vacant[slot / 64] |= 1 << (slot % 64);
-        self.vacancies[number] += 1;
     }
 
-    /// Opens the next word of vacancies: of the current segment, else of the emptiest, else of new
-    /// entries.
+    /// Entries that are free and not in the open word.
+    fn free(&self) -> usize {
+        self.capacity - self.live - self.retired - self.open.count_ones() as usize
+    }
+
+    /// Opens the next word: a used one, else new entries.
     #[cold]
     #[inline(never)]
     fn refill(&mut self) {
-        if self.open_next_word() {
-            return;
-        }
-        let room = self.room_to_grow();
-        if self.patience > 0 && room {
-            self.patience -= 1;
-            return self.grow();
-        }
-        // Two passes, as a plain maximum is one the compiler vectorises. The first of equals: low
-        // addresses fill up before high ones.
-        let most = self.vacancies.iter().copied().max().unwrap_or(0);
-        if let Some(segment) = self
-            .vacancies
-            .iter()
-            .position(|&vacancies| vacancies == most)
-        {
-            let entries = self.segments[segment].entries.len();
-            let worthwhile = most > 0 && usize::from(most) * WORTHWHILE >= entries;
-            if worthwhile || (most > 0 && !room) {
-                (self.current, self.next_word) = (segment, 0);
-                let found = self.open_next_word();
-                debug_assert!(found, "a segment with vacancies has a word with one");
-                return;
-            }
-        }
-        assert!(room, "a wheel holds at most {LIMIT} timers");
-        self.patience = self.segments.len() / WORTHWHILE;
-        self.grow();
-    }
-
-    /// Takes the current segment's next word with a vacancy out of the map.
-    fn open_next_word(&mut self) -> bool {
-        let Some(segment) = self.segments.get_mut(self.current) else {
-            return false;
-        };
-        while self.next_word < WORDS {
-            let word = self.next_word;
-            self.next_word += 1;
-            if segment.vacant[word] != 0 {
-                self.open = std::mem::take(&mut segment.vacant[word]);
-                self.open_base = index_of(self.current, word * 64);
-                self.vacancies[self.current] -= self.open.count_ones() as u16;
-                return true;
-            }
-        }
-        false
-    }
-
-    fn room_to_grow(&self) -> bool {
-        let partial = self
-            .segments
-            .last()
-            .is_some_and(|segment| segment.entries.len() < SEGMENT);
-        partial || self.segments.len() < LIMIT / SEGMENT
-    }
-
-    /// Opens up to 64 entries that were never used.
-    fn grow(&mut self) {
-        let partial = self
-            .segments
-            .last()
-            .is_some_and(|segment| segment.entries.len() < SEGMENT);
-        let number = if partial {
-            self.segments.len() - 1
+        if let Some(word) = self.vacancies.take(self.free()) {
+            self.reopen(word);
+        } else if self.capacity < LIMIT {
+            self.grow();
         } else {
-            self.add_segment()
-        };
-        let entries = &mut self.segments[number].entries;
-        let first = entries.len();
-        // Up to the end of a word, so that the open word never straddles two.
-        let count = 64 - first % 64;
-        entries.extend(std::iter::repeat_with(Entry::vacant).take(count));
-        self.open = u64::MAX >> (64 - count);
-        self.open_base = index_of(number, first);
+            let word = self.vacancies.take_any();
+            self.reopen(word.unwrap_or_else(|| panic!("a wheel holds at most {LIMIT} timers")));
+        }
     }
 
-    fn add_segment(&mut self) -> usize {
-        self.segments.push(Segment {
-            entries: Vec::with_capacity(SEGMENT),
-            vacant: Box::new([0; WORDS]),
-        });
-        self.vacancies.push(0);
-        self.segments.len() - 1
+    /// Opens the free entries of a word. Looking for them loads them all, so that their misses
+    /// overlap.
+    fn reopen(&mut self, word: usize) {
+        let (segment, first) = (word * WORD / SEGMENT, word * WORD % SEGMENT);
+        self.open_base = (word * WORD) as u32;
+        self.open = self.segments[segment].entries[first..first + WORD]
+            .iter()
+            .rev()
+            .fold(0, |bits, entry| bits << 1 | u64::from(entry.is_free()));
+        debug_assert!(self.open != 0, "a word is reopened for its free entries");
+    }
+
+    /// Opens a word of entries that were never used.
+    fn grow(&mut self) {
+        if self.capacity.is_multiple_of(SEGMENT) {
+            self.segments.push(Segment {
+                entries: Vec::with_capacity(SEGMENT),
+                tags: Box::new([next_tag(0); SEGMENT]),
+            });
+        }
+        if let Some(segment) = self.segments.last_mut() {
+            let fresh = std::iter::repeat_with(|| Entry::Vacant { last: 0 });
+            segment.entries.extend(fresh.take(WORD));
+        }
+        self.vacancies.push_word();
+        self.open_base = self.capacity as u32;
+        self.open = u64::MAX;
+        self.capacity += WORD;
     }
 }
 
 impl<T> Entry<T> {
-    const fn vacant() -> Self {
-        Self {
-            due: 0,
-            generation: 1,
-            arming: 0,
-            value: None,
+    /// The last stamp used.
+    #[inline]
+    const fn last_stamp(&self) -> u32 {
+        match self {
+            Self::Vacant { last } => *last,
+            Self::Live { stamp, .. } => stamp.get(),
+        }
+    }
+
+    /// The stamp of the live record, 0 where there is none.
+    #[inline]
+    const fn stamp(&self) -> u32 {
+        match self {
+            Self::Vacant { .. } => 0,
+            Self::Live { stamp, .. } => stamp.get(),
+        }
+    }
+
+    #[inline]
+    fn is_born(&self, handle: Handle) -> bool {
+        matches!(self, Self::Live { birth, .. } if *birth == handle.birth().get())
+    }
+
+    /// The handle of the timer that a record stands for, if it is live.
+    #[inline]
+    fn handle_of(&self, record: Record) -> Option<Handle> {
+        match self {
+            Self::Live { stamp, birth, .. } if stamp.get() == record.stamp() => {
+                Some(Handle::new(record.entry(), NonZeroU32::new(*birth)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it may be used for another timer.
+    #[inline]
+    const fn is_free(&self) -> bool {
+        matches!(self, Self::Vacant { last } if *last < RETIRED)
+    }
+
+    /// Takes the value out; the last stamp with it.
+    #[inline]
+    fn vacate(&mut self) -> Option<(u32, T)> {
+        let last = self.last_stamp();
+        match std::mem::replace(self, Self::Vacant { last }) {
+            Self::Live { value, .. } => Some((last, value)),
+            Self::Vacant { .. } => None,
         }
     }
 }
 
+/// The tag of an entry whose next record will be the first live one.
 #[inline]
-fn index_of(segment: usize, slot: usize) -> u32 {
-    ((segment << SEGMENT_BITS) | slot) as u32
+const fn next_tag(last: u32) -> u8 {
+    last.wrapping_add(1) as u8
 }
 
 #[cfg(test)]
 impl<T> Entries<T> {
-    /// Puts the numbers of a live entry where a test wants them; returns the handle and record that
-    /// carry them.
-    pub(super) fn renumber(
-        &mut self,
-        handle: Handle,
-        generation: u32,
-        arming: u32,
-    ) -> (Handle, Record) {
-        let entry = self.entry_mut(handle.index());
-        (entry.generation, entry.arming) = (generation, arming);
-        (
-            Handle::new(handle.index(), generation),
-            Record {
-                due: entry.due,
-                entry: handle.index(),
-                arming,
-            },
-        )
+    /// Puts the stamp of a live entry where a test wants it; returns the record that carries it.
+    pub(super) fn restamp(&mut self, handle: Handle, due: u64, to: u32) -> Record {
+        if let Some(Entry::Live { stamp, .. }) = self.named_mut(handle) {
+            *stamp = NonZeroU32::new(to).expect("a stamp is not 0");
+        }
+        let index = handle.index() as usize;
+        self.segments[index / SEGMENT].tags[index % SEGMENT] = to as u8;
+        Record::new(due, handle.index(), to)
     }
 }
 

@@ -1,15 +1,46 @@
-//! Firing: heap, run and levels merged at the head.
+//! Firing: late records, run and levels merged at the head.
 
 use super::{Advance, Fired, STEP_BACK, Wheel};
+
+/// What a call of `advance` may do besides firing: records it may deal out, sort or drop. More than
+/// two runs, so that a call that fires little is short, and one that opens a slot still comes to
+/// firing.
+const WORK: usize = if cfg!(fuzzing) { 128 } else { 10_000 };
+
+/// Records a call may still move or drop.
+pub(super) struct Work {
+    left: usize,
+}
+
+impl Work {
+    /// What goes with a budget of timers; without a budget, whatever it takes.
+    const fn for_budget(budget: usize) -> Self {
+        Self {
+            left: budget.saturating_mul(4).saturating_add(WORK),
+        }
+    }
+
+    #[inline]
+    pub(super) const fn spend(&mut self, records: usize) {
+        self.left = self.left.saturating_sub(records);
+    }
+
+    #[inline]
+    pub(super) const fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+}
 
 /// What comes first.
 enum Head {
     /// Nothing live is due by `now`.
     Nothing,
-    /// The late heap.
+    /// A late record.
     Late,
     /// The run, up to and including a tick.
     Run { until: u64 },
+    /// That would take more work than this call has left.
+    Unknown,
 }
 
 impl<T> Wheel<T> {
@@ -25,12 +56,14 @@ impl<T> Wheel<T> {
         // The bound on what is due stays true as it is: timers only leave.
         self.quiet = 0;
         if now < self.cursor.saturating_sub(STEP_BACK) {
-            self.levels.rebase(self.cursor, now);
+            self.levels.rebase(self.cursor, now, &mut self.chunks);
             self.cursor = now;
         }
+        let check = self.is_littered();
+        let mut work = Work::for_budget(budget);
         let mut fired = 0;
         let more = loop {
-            let head = self.head(now);
+            let head = self.head(now, check, &mut work);
             if let Head::Nothing = head {
                 // Every slot that begins by now was opened, so the cursor may move there.
                 self.cursor = self.cursor.max(now);
@@ -40,22 +73,26 @@ impl<T> Wheel<T> {
                 break true;
             }
             match head {
-                Head::Nothing => {}
                 Head::Late => fired += usize::from(self.fire_late(&mut sink)),
                 Head::Run { until } => fired += self.fire_run(until, budget - fired, &mut sink),
+                Head::Nothing | Head::Unknown => break true,
             }
         };
-        let unfinished = self.levels.upkeep(&self.entries);
+        let unfinished = self.levels.upkeep(check, &mut self.chunks, &self.entries);
+        self.plan_sweep();
         self.next = self.bound();
         self.quiet = if unfinished { 0 } else { self.next };
         Advance { fired, more }
     }
 
     /// Opens slots until what comes first is known.
-    fn head(&mut self, now: u64) -> Head {
+    fn head(&mut self, now: u64, check: bool, work: &mut Work) -> Head {
         loop {
-            let late = self.late.head(&self.entries);
-            let run = self.run.head(&self.entries);
+            let late = self.late.head(&self.entries, work);
+            let run = self.run.head(&self.entries, work);
+            if work.is_spent() {
+                return Head::Unknown;
+            }
             let due = match (late, run) {
                 (Some(late), Some(run)) => Some(late.min(run)),
                 (late, run) => late.or(run),
@@ -67,8 +104,13 @@ impl<T> Wheel<T> {
                 // before the cursor comes to its base.
                 && due.is_none_or(|due| first.base < due || (first.base == due && first.level > 0))
             {
-                self.cursor = self.cursor.max(first.base);
-                self.levels.open(first, &mut self.run, &self.entries);
+                let (run, chunks) = (&mut self.run, &mut self.chunks);
+                if self
+                    .levels
+                    .open(first, check, run, work, chunks, &self.entries)
+                {
+                    self.cursor = self.cursor.max(first.base);
+                }
                 continue;
             }
             return match due {
@@ -143,7 +185,7 @@ impl<T> Wheel<T> {
         if let Some(first) = self.levels.first(self.cursor)
             && first.base < bound
         {
-            bound = bound.min(self.levels.earliest(first));
+            bound = bound.min(self.levels.earliest(first, &self.chunks));
         }
         bound
     }

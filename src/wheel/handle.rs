@@ -7,25 +7,20 @@ use std::num::NonZeroU32;
 /// `Option<Handle>`.
 ///
 /// A handle stays valid until its timer fires, is cancelled, or leaves by `clear` or `drain`; from
-/// then on it is inert: every call with it finds nothing, for good, because the generation in it is
-/// never used again. A handle given to another wheel than its own names an unrelated timer or none.
+/// then on it is inert: every call with it finds nothing, for good, because the number of the life in
+/// it is never used again. A handle given to another wheel than its own names an unrelated timer or none.
 /// The order of handles means nothing; it is there for use in ordered collections.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[must_use = "a timer can be cancelled or rescheduled only by its handle"]
 pub struct Handle {
     index: u32,
-    generation: NonZeroU32,
+    birth: NonZeroU32,
 }
 
 impl Handle {
-    /// Generations start at 1 and only rise; a 0 could not come from an entry.
     #[inline]
-    pub(super) const fn new(index: u32, generation: u32) -> Self {
-        let generation = match NonZeroU32::new(generation) {
-            Some(generation) => generation,
-            None => NonZeroU32::MIN,
-        };
-        Self { index, generation }
+    pub(super) const fn new(index: u32, birth: NonZeroU32) -> Self {
+        Self { index, birth }
     }
 
     /// The entry's number.
@@ -36,13 +31,13 @@ impl Handle {
 
     /// Which of the entry's lives is meant.
     #[inline]
-    pub(super) const fn generation(self) -> u32 {
-        self.generation.get()
+    pub(super) const fn birth(self) -> NonZeroU32 {
+        self.birth
     }
 }
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}v{}", self.index, self.generation)
+        write!(f, "{}v{}", self.index, self.birth)
     }
 }

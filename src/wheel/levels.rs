@@ -9,21 +9,24 @@
 //!   slot comes first, so the first slot is found by two bit scans;
 //! - on a level above 0 the cursor's own slot is empty;
 //! - the place is a pure function of cursor and due time, and stays the same while the cursor moves
-//!   within its own slot of every level, so a cancel knows the slot without having been told;
+//!   within its own slot of every level;
 //! - all records of one tick are always in one slot, in order of intake, since they move together.
 //!
 //! The cursor enters a slot by [`Levels::open`]: up to [`RUN`] records go straight into the sorted
-//! run, more are dealt out to the next lower level, which is empty at that time. What is done about
-//! slots before their time comes is in `upkeep`.
+//! run, more are dealt out to the next lower level, which is empty at that time.
+//!
+//! **Dealing out ahead.** A slot of millions would make the call that opens it long. So a slot with
+//! more records than a run takes is dealt out in steps, from its head, into a row of its own, which
+//! takes the lower level's place when the slot is opened: before its time by `advance` and by
+//! inserts that take a new chunk, and when time jumps into it by as many calls of `advance` as it
+//! takes. Until the slot is opened, new records go to its own tail, behind everything dealt out, so
+//! the order of intake is kept.
 
-use super::chunks::{Chunks, List, Record};
+use super::chunks::{CHUNK, Chunks, Record, Taken};
 use super::entries::Entries;
+use super::firing::Work;
 use super::run::Run;
-use super::upkeep::Sweep;
-
-/// Bits a digit, and so slots a level: one word of occupancy.
-const DIGIT: u32 = 6;
-pub(super) const SLOTS: usize = 1 << DIGIT;
+use super::slots::{DIGIT, Row, SLOTS, Slot, digit};
 
 /// Levels that 64 bits take at six bits each; the last has four bits, 16 slots.
 pub(super) const LEVELS: usize = 11;
@@ -37,44 +40,18 @@ pub(super) const RUN: usize = if cfg!(fuzzing) { 48 } else { 4096 };
 /// Most records of the first slot that [`Levels::earliest`] looks through.
 const SCAN: usize = if cfg!(fuzzing) { 8 } else { 128 };
 
+/// Chunks dealt out ahead by an insert that takes a new one, and by one call of `advance`.
+const STEP: usize = if cfg!(fuzzing) { 1 } else { 2 };
+const STRIDE: usize = if cfg!(fuzzing) { 1 } else { 16 };
+
+/// Records that dealing out ahead leaves in the slot, so that it does not chase single records.
+const REST: usize = if cfg!(fuzzing) { CHUNK / 2 } else { 4 * CHUNK };
+
 /// The level and slot of a due time that is not before the cursor.
 #[inline]
 pub(super) const fn place(cursor: u64, due: u64) -> (usize, usize) {
     let level = (63 - ((cursor ^ due) | 1).leading_zeros()) / DIGIT;
     (level as usize, digit(due, level as usize))
-}
-
-#[inline]
-pub(super) const fn digit(due: u64, level: usize) -> usize {
-    (due >> (DIGIT * level as u32)) as usize & (SLOTS - 1)
-}
-
-/// A slot: its records in order of intake, and how many of them may be stale (never too few).
-#[derive(Clone, Copy)]
-pub(super) struct Slot {
-    pub(super) list: List,
-    pub(super) stale: u32,
-}
-
-impl Slot {
-    const EMPTY: Self = Self {
-        list: List::EMPTY,
-        stale: 0,
-    };
-}
-
-/// The slots of one level.
-pub(super) struct Row {
-    pub(super) slots: [Slot; SLOTS],
-    /// One bit a slot that holds records, here or dealt out ahead.
-    pub(super) occupied: u64,
-}
-
-impl Row {
-    pub(super) const EMPTY: Self = Self {
-        slots: [Slot::EMPTY; SLOTS],
-        occupied: 0,
-    };
 }
 
 /// The slot that comes first, and the first tick of its range.
@@ -85,61 +62,42 @@ pub(super) struct First {
     pub(super) base: u64,
 }
 
-/// All levels, and the arena their records are in.
+/// A slot that is being dealt out ahead of its time.
+pub(super) struct Split {
+    pub(super) level: usize,
+    pub(super) index: usize,
+    /// Slots of the next lower level.
+    pub(super) row: Box<Row>,
+}
+
+/// All levels. Their records are in an arena that the caller has.
 pub(super) struct Levels {
-    pub(super) chunks: Chunks,
     pub(super) rows: Box<[Row]>,
     /// One bit a level with occupied slots.
     pub(super) occupied: u16,
-    /// By level: which slot, if any, is being dealt out ahead of its time, and the row its records
-    /// are dealt to, which becomes the next lower level's when the slot is opened.
-    pub(super) split: [Option<u8>; LEVELS],
-    pub(super) ahead: [Option<Box<Row>>; LEVELS],
-    /// The one large slot that is being compacted step by step.
-    pub(super) sweep: Option<Sweep>,
+    /// Few: only slots with more records than a run takes, and of those the first of each level as
+    /// it was when the dealing began.
+    pub(super) splits: Vec<Split>,
 }
 
 impl Levels {
-    pub(super) fn new(chunks: Chunks) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            chunks,
             rows: (0..LEVELS).map(|_| Row::EMPTY).collect(),
             occupied: 0,
-            split: [None; LEVELS],
-            ahead: [const { None }; LEVELS],
-            sweep: None,
+            splits: Vec::new(),
         }
     }
 
-    /// Puts a record into its slot.
+    /// Puts a record into its slot; true where that took a new chunk.
     #[inline]
-    pub(super) fn insert<T>(&mut self, cursor: u64, record: Record, entries: &Entries<T>) {
+    pub(super) fn insert(&mut self, cursor: u64, record: Record, chunks: &mut Chunks) -> bool {
         debug_assert!(record.due >= cursor, "a record before the cursor is late");
         let (level, index) = place(cursor, record.due);
         let row = &mut self.rows[level];
         row.occupied |= 1 << index;
         self.occupied |= 1 << level;
-        if self.chunks.append(&mut row.slots[index].list, record) {
-            self.upkeep_at_growth(level, index, entries);
-        }
-    }
-
-    /// Counts a record of this due time as stale where it may be, and compacts a slot that this
-    /// makes more than half stale.
-    #[inline]
-    pub(super) fn charge<T>(&mut self, cursor: u64, due: u64, entries: &Entries<T>) {
-        debug_assert!(due >= cursor, "a record before the cursor is late");
-        let (level, index) = place(cursor, due);
-        let slot = &mut self.rows[level].slots[index];
-        if slot.charge() {
-            self.compact(super::upkeep::Place::main(level, index), entries);
-        }
-        if self.split[level] == Some(index as u8) {
-            self.charge_ahead(level, due, entries);
-        }
-        if self.sweep.is_some() {
-            self.sweep_step(entries);
-        }
+        chunks.append(&mut row.slots[index].young, record)
     }
 
     /// The slot whose time comes first.
@@ -164,63 +122,64 @@ impl Levels {
 
     /// A lower bound of what is due in the first slot: exact, as far as stale records count, where
     /// the slot is small.
-    pub(super) fn earliest(&self, first: First) -> u64 {
-        let list = &self.rows[first.level].slots[first.index].list;
-        if list.len() > SCAN || self.is_divided(first.level, first.index) {
+    pub(super) fn earliest(&self, first: First, chunks: &Chunks) -> u64 {
+        let slot = &self.rows[first.level].slots[first.index];
+        if slot.len() > SCAN || self.split_of(first.level, first.index).is_some() {
             return first.base;
         }
-        self.chunks
-            .iter(list)
-            .map(|record| record.due)
-            .min()
-            .unwrap_or(first.base)
+        let dues = slot.records(chunks).map(|record| record.due);
+        dues.min().unwrap_or(first.base)
     }
 
-    /// Empties the first slot, into the run or into the next lower level. The cursor is at the
-    /// slot's base.
-    pub(super) fn open<T>(&mut self, first: First, run: &mut Run, entries: &Entries<T>) {
+    /// Empties the first slot, into the run or into the next lower level; the cursor may then move
+    /// to the slot's base. False where the work ran out before: call again to go on. With `check`,
+    /// what is stale is left out where records are dealt out.
+    pub(super) fn open<T>(
+        &mut self,
+        first: First,
+        check: bool,
+        run: &mut Run,
+        work: &mut Work,
+        chunks: &mut Chunks,
+        entries: &Entries<T>,
+    ) -> bool {
         let First { level, index, .. } = first;
-        self.settle(level, index);
-        let count = self.rows[level].slots[index].list.len();
-        if level == 0 {
-            self.load(level, index, RUN, run, entries);
-        } else if self.split[level] == Some(index as u8)
-            || run.len() + count > 2 * RUN
-            || count > RUN
-        {
-            self.sink(level, index, entries);
-        } else {
-            self.load(level, index, count, run, entries);
+        let count = self.rows[level].slots[index].len();
+        let fits = count <= RUN && run.len() + count <= 2 * RUN;
+        if level == 0 || (fits && self.split_of(level, index).is_none()) {
+            work.spend(self.load(level, index, run, chunks));
+            return true;
         }
+        self.sink(level, index, check, work, chunks, entries)
     }
 
     /// Moves every record below the level of the highest digit in which two cursors differ to the
     /// place it has under the earlier one, which is one and the same slot for all of them: at most
     /// 64 joins of lists a level, however many records.
-    pub(super) fn rebase(&mut self, from: u64, to: u64) {
+    pub(super) fn rebase(&mut self, from: u64, to: u64, chunks: &mut Chunks) {
         debug_assert!(to < from, "a cursor is moved back by this, never ahead");
         let (level, index) = place(to, from);
         if level == 0 {
             return;
         }
-        self.settle_any();
         let mut gathered = self.rows[level].slots[index];
         debug_assert!(
-            gathered.list.is_empty(),
+            gathered.is_empty(),
             "the cursor's own slot is empty above level 0"
         );
-        gathered.stale = 0;
-        for lower in 0..level {
-            // What was dealt out ahead was taken in before what still is in the slot it came from.
-            if self.split[lower].take().is_some()
-                && let Some(row) = &mut self.ahead[lower]
-            {
-                gather(&mut self.chunks, &mut gathered, row);
+        // What was dealt out ahead was taken in before what still is in the slot it came from.
+        self.splits.retain_mut(|split| {
+            if split.level < level {
+                let row = &mut split.row;
+                row.for_each_occupied(|slot| gathered.join(chunks, slot));
             }
-            gather(&mut self.chunks, &mut gathered, &mut self.rows[lower]);
+            split.level >= level
+        });
+        for lower in 0..level {
+            self.rows[lower].for_each_occupied(|slot| gathered.join(chunks, slot));
             self.occupied &= !(1 << lower);
         }
-        if !gathered.list.is_empty() {
+        if !gathered.is_empty() {
             self.rows[level].slots[index] = gathered;
             self.rows[level].occupied |= 1 << index;
             self.occupied |= 1 << level;
@@ -228,145 +187,190 @@ impl Levels {
     }
 
     /// Forgets every record.
-    pub(super) fn clear(&mut self) {
-        self.settle_any();
-        for level in 0..LEVELS {
-            if self.occupied >> level & 1 == 0 {
-                continue;
-            }
-            if self.split[level].take().is_some()
-                && let Some(row) = &mut self.ahead[level]
-            {
-                release(&mut self.chunks, row);
-            }
-            release(&mut self.chunks, &mut self.rows[level]);
+    pub(super) fn clear(&mut self, chunks: &mut Chunks) {
+        for mut split in self.splits.drain(..) {
+            split.row.for_each_occupied(|slot| slot.release(chunks));
+        }
+        for row in &mut self.rows {
+            row.for_each_occupied(|slot| slot.release(chunks));
         }
         self.occupied = 0;
     }
 
-    /// Takes up to `limit` records, rounded up to a chunk, from the head of a slot into the run.
-    fn load<T>(
+    /// Takes out a chunk of any slot.
+    pub(super) fn take(&mut self, chunks: &mut Chunks) -> Option<Taken> {
+        while let Some(split) = self.splits.last_mut() {
+            if split.row.occupied == 0 {
+                let Split { level, index, .. } = *split;
+                self.splits.pop();
+                self.note_emptied(level, index);
+            } else {
+                return split.row.take(chunks);
+            }
+        }
+        if self.occupied == 0 {
+            return None;
+        }
+        let level = self.occupied.trailing_zeros() as usize;
+        let taken = self.rows[level].take(chunks);
+        if self.rows[level].occupied == 0 {
+            self.occupied &= !(1 << level);
+        }
+        taken
+    }
+
+    /// What an insert that took a new chunk does for the slots' future.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn upkeep_at_growth<T>(
         &mut self,
-        level: usize,
-        index: usize,
-        limit: usize,
-        run: &mut Run,
+        (level, index): (usize, usize),
+        check: bool,
+        chunks: &mut Chunks,
         entries: &Entries<T>,
     ) {
+        if self.rows[level].slots[index].len() > RUN {
+            self.look_ahead();
+        }
+        self.deal_ahead(STEP, check, chunks, entries);
+    }
+
+    /// What an advance does for the slots' future; true where there is more to do.
+    pub(super) fn upkeep<T>(
+        &mut self,
+        check: bool,
+        chunks: &mut Chunks,
+        entries: &Entries<T>,
+    ) -> bool {
+        self.look_ahead();
+        self.deal_ahead(STRIDE, check, chunks, entries)
+    }
+
+    /// Takes up to [`RUN`] records, rounded up to a chunk, from the head of a slot into the run;
+    /// returns how many.
+    fn load(&mut self, level: usize, index: usize, run: &mut Run, chunks: &mut Chunks) -> usize {
         let slot = &mut self.rows[level].slots[index];
-        let suspect = slot.stale > 0;
         let mut loaded = 0;
-        while loaded < limit
-            && let Some(mut taken) = self.chunks.take(&mut slot.list)
+        while loaded < RUN
+            && let Some((taken, _)) = slot.take(chunks)
         {
             loaded += taken.records().len();
-            if suspect {
-                taken.retain(|record| entries.is_live(record));
-            }
             run.stage(taken.records());
         }
         self.note_emptied(level, index);
         run.merge_staged(DIGIT * level as u32);
+        loaded
     }
 
-    /// Deals the records of a slot out to the next lower level.
+    /// Deals the records of a slot out to the next lower level, which is empty, as far as the work
+    /// allows; true where it is done.
     #[cold]
-    fn sink<T>(&mut self, level: usize, index: usize, entries: &Entries<T>) {
+    fn sink<T>(
+        &mut self,
+        level: usize,
+        index: usize,
+        check: bool,
+        work: &mut Work,
+        chunks: &mut Chunks,
+        entries: &Entries<T>,
+    ) -> bool {
         debug_assert_eq!(self.rows[level - 1].occupied, 0, "lower levels come first");
-        let (lower, upper) = self.rows.split_at_mut(level);
-        let (below, slot) = (&mut lower[level - 1], &mut upper[0].slots[index]);
-        if self.split[level] == Some(index as u8) {
-            self.split[level] = None;
-            if let Some(row) = &mut self.ahead[level] {
-                std::mem::swap(below, row);
+        let split = self.split_of(level, index);
+        let split = split.unwrap_or_else(|| self.split(level, index));
+        let row = &mut self.splits[split].row;
+        let slot = &mut self.rows[level].slots[index];
+        while !slot.is_empty() {
+            if work.is_spent() {
+                return false;
             }
+            work.spend(row.deal(level - 1, slot, STRIDE, check, chunks, entries));
         }
-        deal(
-            &mut self.chunks,
-            slot,
-            below,
-            level - 1,
-            usize::MAX,
-            entries,
-        );
-        if below.occupied != 0 {
+        let mut split = self.splits.swap_remove(split);
+        std::mem::swap(&mut self.rows[level - 1], &mut *split.row);
+        if self.rows[level - 1].occupied != 0 {
             self.occupied |= 1 << (level - 1);
         }
         self.note_emptied(level, index);
+        true
+    }
+
+    /// On every level, begins to deal out the first slot if it is too large to be sorted.
+    fn look_ahead(&mut self) {
+        let mut levels = self.occupied & !1;
+        while levels != 0 {
+            let level = levels.trailing_zeros() as usize;
+            levels &= levels - 1;
+            let index = self.rows[level].occupied.trailing_zeros() as usize;
+            if self.rows[level].slots[index].len() > RUN && self.split_of(level, index).is_none() {
+                self.split(level, index);
+            }
+        }
+    }
+
+    /// Takes a step with the nearest slot that is being dealt out; true where there is more to do.
+    fn deal_ahead<T>(
+        &mut self,
+        limit: usize,
+        check: bool,
+        chunks: &mut Chunks,
+        entries: &Entries<T>,
+    ) -> bool {
+        let rows = &mut self.rows;
+        let waiting =
+            |split: &&mut Split| rows[split.level].slots[split.index].len() >= REST + CHUNK;
+        let nearest = self.splits.iter_mut().filter(waiting);
+        let Some(split) = nearest.min_by_key(|split| (split.level, split.index)) else {
+            return false;
+        };
+        let slot = &mut self.rows[split.level].slots[split.index];
+        let limit = limit.min(slot.len().saturating_sub(REST) / CHUNK);
+        let below = split.level - 1;
+        split.row.deal(below, slot, limit, check, chunks, entries);
+        true
+    }
+
+    /// Begins to deal a slot out; the number of the split.
+    fn split(&mut self, level: usize, index: usize) -> usize {
+        self.splits.push(Split {
+            level,
+            index,
+            row: Box::new(Row::EMPTY),
+        });
+        self.splits.len() - 1
+    }
+
+    /// The split of a slot, where there is one.
+    fn split_of(&self, level: usize, index: usize) -> Option<usize> {
+        let is_it = |split: &Split| (split.level, split.index) == (level, index);
+        self.splits.iter().position(is_it)
     }
 
     /// Clears the marks of a slot that may have become empty.
     pub(super) fn note_emptied(&mut self, level: usize, index: usize) {
+        if !self.rows[level].slots[index].is_empty() || self.split_of(level, index).is_some() {
+            return;
+        }
         let row = &mut self.rows[level];
-        if row.slots[index].list.is_empty() && self.split[level] != Some(index as u8) {
-            row.slots[index].stale = 0;
-            row.occupied &= !(1 << index);
-            if row.occupied == 0 {
-                self.occupied &= !(1 << level);
-            }
+        row.occupied &= !(1 << index);
+        if row.occupied == 0 {
+            self.occupied &= !(1 << level);
         }
     }
-}
 
-/// Deals records from the head of a slot out to the row of a level, `limit` chunks at most, leaving
-/// the stale ones out.
-pub(super) fn deal<T>(
-    chunks: &mut Chunks,
-    slot: &mut Slot,
-    row: &mut Row,
-    level: usize,
-    limit: usize,
-    entries: &Entries<T>,
-) {
-    for _ in 0..limit {
-        let Some(mut taken) = chunks.take(&mut slot.list) else {
-            break;
-        };
-        if slot.stale > 0 {
-            taken.retain(|record| entries.is_live(record));
-        }
-        for &record in taken.records() {
-            let index = digit(record.due, level);
-            chunks.append(&mut row.slots[index].list, record);
-            row.occupied |= 1 << index;
-        }
-    }
-    if slot.list.is_empty() {
-        slot.stale = 0;
-    }
-}
-
-/// Joins every list of a row to one slot.
-fn gather(chunks: &mut Chunks, into: &mut Slot, row: &mut Row) {
-    for_each_occupied(row, |slot| {
-        into.stale += slot.stale;
-        chunks.join(&mut into.list, &mut slot.list);
-    });
-}
-
-fn release(chunks: &mut Chunks, row: &mut Row) {
-    for_each_occupied(row, |slot| chunks.release(&mut slot.list));
-}
-
-/// Calls `empty` with every occupied slot of a row, and marks the row as empty.
-fn for_each_occupied(row: &mut Row, mut empty: impl FnMut(&mut Slot)) {
-    let mut occupied = std::mem::take(&mut row.occupied);
-    while occupied != 0 {
-        let slot = &mut row.slots[occupied.trailing_zeros() as usize];
-        occupied &= occupied - 1;
-        empty(slot);
-        *slot = Slot::EMPTY;
+    /// Every slot that may hold records: by level, then those dealt out ahead.
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        let ahead = self.splits.iter().map(|split| &*split.row);
+        self.rows.iter().chain(ahead).flat_map(|row| {
+            (0..SLOTS)
+                .filter(|index| row.occupied >> index & 1 == 1)
+                .map(|index| &row.slots[index])
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slot_is_a_quarter_of_a_cache_line() {
-        assert_eq!(size_of::<Slot>(), 16);
-    }
 
     #[test]
     fn every_due_time_has_a_place() {
@@ -384,20 +388,13 @@ mod tests {
     fn the_base_of_the_first_slot_is_its_first_tick() {
         for cursor in [0, 5, (1 << 30) - 1, 1 << 36, 1 << 63, u64::MAX - 70_000] {
             for distance in [0, 1, 63, 64, 4096, 65_000] {
-                let mut levels = Levels::new(Chunks::new());
+                let mut chunks = Chunks::new();
+                let mut levels = Levels::new();
                 let due = cursor + distance;
-                levels.insert(
-                    cursor,
-                    Record {
-                        due,
-                        entry: 0,
-                        arming: 0,
-                    },
-                    &Entries::<()>::new(),
-                );
+                levels.insert(cursor, Record::new(due, 0, 1), &mut chunks);
                 let first = levels.first(cursor).expect("a record is there");
                 assert!(first.base <= due && first.base >= cursor);
-                assert_eq!(levels.earliest(first), due);
+                assert_eq!(levels.earliest(first, &chunks), due);
                 assert_eq!(place(cursor, due).0, first.level);
             }
         }

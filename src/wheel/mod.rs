@@ -6,22 +6,24 @@
 //! must be looked at when:
 //!
 //! ```text
-//!  Handle ──> Entries           the slab: due time, generation, arming number, value  entries.rs
-//!                ^
-//!                │ entry index + arming number
-//!             Record            16 bytes for one arming of one timer: what is moved    chunks.rs
+//!  Handle ──> Entries           the slab: stamp, birth, value; 16 bytes a `u64`    entries.rs
+//!                ^                 which entry is used next                         vacancies.rs
+//!                │ entry number + stamp
+//!             Record            16 bytes for one arming of one timer: what is moved chunks.rs
 //!                │
-//!     due < cursor ──> Late     a heap by (due, intake)                                late.rs
-//!     due >= cursor ─> Levels   11 levels of 64 slots, lists of chunks of records      levels.rs
-//!                        │         what is done about slots before their time          upkeep.rs
+//!     due < cursor ──> Late     a tree by (due, intake)                             late.rs
+//!     due >= cursor ─> Levels   11 levels of 64 slots,                              levels.rs
+//!                        │         each two lists of chunks of records              slots.rs
 //!                        │ when the cursor enters a slot
 //!                        v
-//!                       Run     a few thousand records, sorted, fired from the end     run.rs
+//!                       Run     a few thousand records, sorted, fired from the end  run.rs
+//!
+//!  what cancelled timers leave behind goes by                                       sweep.rs
 //! ```
 //!
 //! Scheduling writes an entry and appends a record to a slot; cascading streams records and touches
-//! no entry; cancelling touches one entry and leaves the record behind as *stale*, to be swept
-//! before such records outnumber the live ones of their slot.
+//! no entry; cancelling touches one entry, and nothing that depends on what it finds there, and
+//! leaves the record behind as *stale*, to be swept in steps.
 //!
 //! # What always holds
 //!
@@ -29,34 +31,31 @@
 //!   be added after that tick was drained; nothing computes the tick after the cursor; "nothing
 //!   pending" is a state and not a time. The cursor never passes the `now` of an `advance`, and is
 //!   moved past a slot's first tick only by opening that slot.
-//! - A record is live if and only if its arming number equals its entry's, and each timer has
-//!   exactly one live record.
+//! - A record is live if and only if its stamp equals its entry's, and each timer has exactly one
+//!   live record. All other records are stale, and their number is that of all less that of the
+//!   timers.
 //! - Of records due at one tick, late ones were taken in before those in the run, and those in the
 //!   run before those on the levels. Each of the three keeps its own in order of intake, so merging
 //!   their heads, ties in that order, gives the order of the whole.
-//! - The slot charged for a cancelled timer is a function of cursor and due time alone. Counts of
-//!   stale records may be too high, never too low. The record of a cancelled timer may be in the
-//!   run (or, after the clock stepped back, in the heap) rather than in the slot its due time
-//!   names: every place it may be in is charged, which costs an early compaction now and then and
-//!   needs no memory.
 //! - `quiet` and `next` are never later than the first due time, so an `advance` before them has
 //!   nothing to do.
 //!
 //! # Decisions
 //!
-//! - **Arming numbers in record and entry**, and entries reused at once. The alternative, a bitmap
-//!   of cancelled entries that may not be reused until their record was swept, costs memory under
+//! - **A stamp in record and entry**, and entries reused at once. The alternative, a bitmap of
+//!   cancelled entries that may not be reused until their record was swept, costs memory under
 //!   churn and ties the slab to the sweep.
+//! - **The due time is in the record alone.** The entry is half as large without it, a cancel needs
+//!   no due time where nothing is counted by slot, and callers that want it know it.
 //! - **A clock that stepped back** by more than [`STEP_BACK`] ticks moves the cursor back
 //!   ([`Levels::rebase`]): everything below the level at which the two cursors part shares one slot
-//!   there, so lists are joined and no record is moved. Within that distance the heap takes the few
+//!   there, so lists are joined and no record is moved. Within that distance the tree takes the few
 //!   timers concerned, which spares a clock that trembles the joining and opening again. What
-//!   already is in the run or the heap stays: both are merged by due time and do not depend on the
+//!   already is in the run or late stays: both are merged by due time and do not depend on the
 //!   cursor.
 //! - **`next_due` is the bound that lets `advance` return at once**: lowered by each `schedule`,
 //!   recomputed by each `advance` that had something to do. It costs nothing to ask, and nothing to
 //!   keep.
-//! - **An empty wheel forgets its stale records** as a whole.
 
 mod chunks;
 mod entries;
@@ -66,7 +65,9 @@ mod invariants;
 mod late;
 mod levels;
 mod run;
-mod upkeep;
+mod slots;
+mod sweep;
+mod vacancies;
 
 use std::fmt;
 
@@ -77,6 +78,7 @@ use entries::Entries;
 use late::Late;
 use levels::Levels;
 use run::Run;
+use sweep::Sweep;
 
 /// How many ticks `now` may lie before the cursor until the cursor is moved back.
 const STEP_BACK: u64 = if cfg!(fuzzing) { 16 } else { 4096 };
@@ -94,11 +96,12 @@ pub struct Fired<T> {
 
 /// What an [`advance`](Wheel::advance) did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "`more` says whether something due was left for want of budget"]
+#[must_use = "`more` says whether something due may be left for want of budget"]
 pub struct Advance {
     /// Number of timers that fired.
     pub fired: usize,
-    /// Whether a timer due at or before `now` is left.
+    /// Whether a timer due at or before `now` is left, or may be: call again. Never true of a call
+    /// without a budget.
     pub more: bool,
 }
 
@@ -111,10 +114,10 @@ pub struct Advance {
 /// order of intake**, whatever the budget of each advance; a [`reschedule`](Self::reschedule)
 /// counts as a new intake. Nothing fires early.
 ///
-/// Costs are amortised, and bounded for one call unless the method says otherwise. *n* is the
-/// number of timers. Memory is proportional to the most timers ever pending at once, whatever the
-/// pattern of cancels: what a cancelled timer leaves behind never outnumbers by much what is
-/// pending, and is reused.
+/// Costs are bounded for each call unless the method says otherwise: no call moves more than some
+/// ten thousand records of 16 bytes, and most move one. Memory is proportional to the most timers
+/// ever pending at once, whatever the pattern of cancels: what cancelled timers leave behind, 16
+/// bytes each, is never much more than one and a half times as many as are pending, and is reused.
 ///
 /// ```
 /// use duewheel::Wheel;
@@ -141,6 +144,8 @@ pub struct Wheel<T> {
     run: Run,
     late: Late,
     levels: Levels,
+    chunks: Chunks,
+    sweep: Sweep,
 }
 
 impl<T> Wheel<T> {
@@ -160,7 +165,7 @@ impl<T> Wheel<T> {
     }
 
     /// An empty wheel at tick 0 with memory for `timers` timers, touched already: scheduling that
-    /// many waits for no fresh page. More than 2^31 count as 2^31.
+    /// many waits for no fresh page. More than 2^30 count as 2^30.
     ///
     /// # Panics
     /// Where the memory is not to be had, as `Vec::with_capacity`.
@@ -179,7 +184,7 @@ impl<T> Wheel<T> {
     /// A timer that is due already fires at the next [`advance`](Self::advance).
     ///
     /// # Panics
-    /// If 2^31 timers are pending.
+    /// If 2^30 timers are pending.
     #[inline]
     pub fn schedule(&mut self, due: u64, value: T) -> Handle {
         let (handle, record) = self.entries.insert(due, value);
@@ -187,16 +192,11 @@ impl<T> Wheel<T> {
         handle
     }
 
-    /// Cancels a timer and returns its value at once; `None` if the handle is inert. Constant; for
-    /// a timer due before the [`cursor`](Self::cursor), constant on average only.
+    /// Cancels a timer and returns its value at once; `None` if the handle is inert. Constant.
     #[inline]
     pub fn cancel(&mut self, handle: Handle) -> Option<T> {
-        let (due, value) = self.entries.remove(handle)?;
-        if self.entries.len() == 0 {
-            self.forget_records();
-        } else {
-            self.charge(due);
-        }
+        let value = self.entries.remove(handle)?;
+        self.note_stale();
         Some(value)
     }
 
@@ -205,17 +205,17 @@ impl<T> Wheel<T> {
     ///
     /// Among timers of one tick it comes last, as if it had just been scheduled, even where the
     /// tick is the old one. Costs what [`schedule`](Self::schedule) and [`cancel`](Self::cancel)
-    /// cost.
+    /// cost; once in 2^31 reschedules of one timer, linear.
     #[inline]
     pub fn reschedule(&mut self, handle: Handle, due: u64) -> bool {
-        if self.entries.arming_is_exhausted(handle) {
-            self.restart_arming(handle);
+        if self.entries.is_exhausted(handle) {
+            self.restart(handle);
         }
-        let Some((old, record)) = self.entries.rearm(handle, due) else {
+        let Some(record) = self.entries.rearm(handle, due) else {
             return false;
         };
-        self.charge(old);
         self.insert(record);
+        self.note_stale();
         true
     }
 
@@ -233,13 +233,6 @@ impl<T> Wheel<T> {
         self.entries.get_mut(handle)
     }
 
-    /// The tick a timer is due at, or `None` if the handle is inert. Constant.
-    #[inline]
-    #[must_use]
-    pub fn due(&self, handle: Handle) -> Option<u64> {
-        self.entries.due(handle)
-    }
-
     /// Fires what is due at or before `now`, in order, `budget` timers at most, by passing each to
     /// `sink`.
     ///
@@ -248,8 +241,10 @@ impl<T> Wheel<T> {
     /// which fires what was added since, or earlier, where the clock stepped back; time is what the
     /// caller says it is, and a timer fires if it is due by the `now` of this call.
     ///
-    /// Slots of very many timers are dealt out ahead of their time, a bounded number of records a call.
-    /// Where time jumps into such a slot before that is done, the call deals out the rest of it.
+    /// A budget bounds the whole call: where time jumps into a slot of very many timers that are not
+    /// sorted yet, or much of what is due was cancelled, a call may say that there is more having
+    /// fired fewer than it might have, or none; so call until it says there is none. Without a
+    /// budget (`usize::MAX`), a call does whatever it takes.
     ///
     /// The sink may panic: timers passed to it are gone, all others remain.
     ///
@@ -317,7 +312,14 @@ impl<T> Wheel<T> {
     /// Every pending timer with its due tick, **in no particular order**. Linear in the most timers
     /// ever pending at once.
     pub fn iter(&self) -> impl Iterator<Item = (Handle, u64, &T)> {
-        self.entries.iter()
+        let waiting = self.levels.slots();
+        let waiting = waiting.flat_map(|slot| slot.records(&self.chunks));
+        let near = self.run.records().iter().copied();
+        let records = self.late.records().chain(near).chain(waiting);
+        records.filter_map(|record| {
+            let (handle, value) = self.entries.timer(record)?;
+            Some((handle, record.due, value))
+        })
     }
 
     /// Drops every timer; handles become inert, memory and cursor stay. Linear in the most timers
@@ -330,14 +332,9 @@ impl<T> Wheel<T> {
     /// `u64::MAX`). What the iterator has not yielded when it is dropped is dropped with it. Memory
     /// and cursor stay. Linear in the most timers ever pending at once.
     pub fn drain(&mut self) -> impl Iterator<Item = Fired<T>> {
-        // From here on no record is trusted, so that each timer can go without a word to the place
-        // its record is in.
-        self.levels.distrust();
-        self.run.distrust();
-        self.late.distrust();
         Drain {
             wheel: self,
-            position: 0,
+            taken: Vec::new(),
         }
     }
 
@@ -345,7 +342,7 @@ impl<T> Wheel<T> {
     #[doc(hidden)]
     #[must_use]
     pub fn records(&self) -> usize {
-        self.run.len() + self.late.len() + self.levels.records()
+        self.run.len() + self.late.len() + self.chunks.held()
     }
 
     fn from_parts(cursor: u64, entries: Entries<T>, chunks: Chunks) -> Self {
@@ -356,7 +353,9 @@ impl<T> Wheel<T> {
             entries,
             run: Run::new(),
             late: Late::new(),
-            levels: Levels::new(chunks),
+            levels: Levels::new(),
+            chunks,
+            sweep: Sweep::new(),
         }
     }
 
@@ -366,43 +365,45 @@ impl<T> Wheel<T> {
         self.quiet = self.quiet.min(record.due);
         if record.due < self.cursor {
             self.late.insert(record);
-        } else {
-            self.levels.insert(self.cursor, record, &self.entries);
+        } else if self.levels.insert(self.cursor, record, &mut self.chunks) {
+            let place = levels::place(self.cursor, record.due);
+            let check = self.is_littered();
+            self.levels
+                .upkeep_at_growth(place, check, &mut self.chunks, &self.entries);
         }
     }
 
-    /// Counts a record of this due time as stale wherever it may be.
-    #[inline]
-    fn charge(&mut self, due: u64) {
-        if self.late.may_hold(due) {
-            self.late.charge(&self.entries);
-        }
-        self.run.charge(due, &self.entries);
-        if due >= self.cursor {
-            self.levels.charge(self.cursor, due, &self.entries);
-        }
+    /// Whether so much is stale that it is worth a look at each record that is moved.
+    fn is_littered(&self) -> bool {
+        let records = self.records();
+        records.saturating_sub(self.entries.len()) > records / 8
     }
 
-    /// Drops all records; every one is stale, as no timer is left.
-    fn forget_records(&mut self) {
-        debug_assert!(
-            self.entries.len() == 0,
-            "a timer without a record would never fire"
-        );
-        self.levels.clear();
-        self.run.clear();
-        self.late.clear();
-        (self.quiet, self.next) = (u64::MAX, u64::MAX);
-    }
-
-    /// Makes room for more reschedules of a timer that has come to the end of its arming numbers:
-    /// without stale records anywhere, they can start anew.
+    /// Makes room for more reschedules of a timer that has come to the end of its stamps: where no
+    /// record of its entry is left, they can start anew.
     #[cold]
-    fn restart_arming(&mut self, handle: Handle) {
-        self.levels.sweep_all(&self.entries);
-        self.run.compact(&self.entries);
-        self.late.compact(&self.entries);
-        self.entries.restart_arming(handle);
+    fn restart(&mut self, handle: Handle) {
+        self.sweep_all();
+        self.entries.restart(handle);
+        self.sweep_all();
+    }
+
+    /// Takes some timers out, a chunk or so of records; false where none is left.
+    fn take_some(&mut self, taken: &mut Vec<Fired<T>>) -> bool {
+        let records = self.late.pop().or_else(|| self.run.pop());
+        let mut fire = |record: Record| {
+            let due = record.due;
+            let timer = self.entries.fire(record);
+            taken.extend(timer.map(|(handle, value)| Fired { handle, due, value }));
+        };
+        if let Some(record) = records {
+            fire(record);
+        } else if let Some(chunk) = self.levels.take(&mut self.chunks) {
+            chunk.records().iter().copied().for_each(fire);
+        } else {
+            return false;
+        }
+        true
     }
 }
 
@@ -424,31 +425,32 @@ impl<T> fmt::Debug for Wheel<T> {
     }
 }
 
-/// Takes out every timer, entry by entry. A drain that is leaked leaves a wheel that works, with
-/// records to sweep.
+/// Takes out every timer, chunk by chunk. A drain that is leaked leaks what it has taken and leaves
+/// a wheel that works.
 struct Drain<'a, T> {
     wheel: &'a mut Wheel<T>,
-    position: usize,
+    taken: Vec<Fired<T>>,
 }
 
 impl<T> Iterator for Drain<'_, T> {
     type Item = Fired<T>;
 
     fn next(&mut self) -> Option<Fired<T>> {
-        let (position, handle, due, value) = self.wheel.entries.take_from(self.position)?;
-        self.position = position;
-        Some(Fired { handle, due, value })
+        while self.taken.is_empty() && self.wheel.take_some(&mut self.taken) {}
+        self.taken.pop()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.wheel.len(), Some(self.wheel.len()))
+        let left = self.wheel.len() + self.taken.len();
+        (left, Some(left))
     }
 }
 
 impl<T> Drop for Drain<'_, T> {
     fn drop(&mut self) {
         self.by_ref().for_each(drop);
-        self.wheel.forget_records();
+        self.wheel.plan_sweep();
+        (self.wheel.quiet, self.wheel.next) = (u64::MAX, u64::MAX);
     }
 }
 
@@ -457,14 +459,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timer_at_the_end_of_its_arming_numbers_can_still_be_rescheduled() {
+    fn a_timer_at_the_end_of_its_stamps_can_still_be_rescheduled() {
         for due in [7, 5_000, 1 << 40] {
             let mut wheel = Wheel::starting_at(10);
             let others: Vec<Handle> = (0..100).map(|other| wheel.schedule(due, other)).collect();
             let handle = wheel.schedule(due, 1_000);
             // As if it had been rescheduled four thousand million times, the last time just now.
-            let (handle, record) = wheel.entries.renumber(handle, 1, u32::MAX - 2);
-            wheel.charge(due);
+            let record = wheel.entries.restamp(handle, due, u32::MAX - 1);
             wheel.insert(record);
             wheel.cancel(others[50]);
             wheel.check_invariants();

@@ -8,11 +8,12 @@
 //! taken in before those in the wheel, always: whatever is in the run was in one slot with
 //! everything of its tick that was there at the time.
 //!
-//! Records here are always checked before they fire; what is stale here is counted only so that it
-//! cannot pile up.
+//! Records here are always checked before they fire. The records of timers that were cancelled in
+//! the meantime are swept with all others.
 
 use super::chunks::Record;
 use super::entries::Entries;
+use super::firing::Work;
 
 /// Entries touched ahead of their firing. Independent loads overlap, so two dozen cost little more
 /// than one; many more would only displace what was touched first.
@@ -28,17 +29,12 @@ const DIGIT_MAX: u32 = 9;
 /// Most passes that beat a comparison sort at the size of a run.
 const PASSES_MAX: u32 = 4;
 
-/// Fewest stale records worth a compaction.
-const WORTHWHILE: usize = if cfg!(fuzzing) { 4 } else { 64 };
-
 /// The sorted run.
 pub(super) struct Run {
     /// Descending by (due, intake).
     records: Vec<Record>,
     /// How many at the end were touched.
     touched: usize,
-    /// Stale records in `records`; may be too high, never too low.
-    stale: usize,
     /// Records on their way in, in order of intake; otherwise empty, and kept for its memory. So is
     /// `scratch`.
     staged: Vec<Record>,
@@ -50,7 +46,6 @@ impl Run {
         Self {
             records: Vec::new(),
             touched: 0,
-            stale: 0,
             staged: Vec::new(),
             scratch: Vec::new(),
         }
@@ -67,16 +62,17 @@ impl Run {
         self.records.last().map(|record| record.due)
     }
 
-    /// Due time of the first live record to fire; drops the stale ones before it.
+    /// Due time of the first record to fire, a live one as far as the work allows; drops what is
+    /// stale before it.
     #[inline]
-    pub(super) fn head<T>(&mut self, entries: &Entries<T>) -> Option<u64> {
+    pub(super) fn head<T>(&mut self, entries: &Entries<T>, work: &mut Work) -> Option<u64> {
         while let Some(&record) = self.records.last() {
             self.touch(entries);
-            if entries.is_live(record) {
+            if entries.is_live(record) || work.is_spent() {
                 return Some(record.due);
             }
             self.pop();
-            self.stale = self.stale.saturating_sub(1);
+            work.spend(1);
         }
         None
     }
@@ -93,23 +89,10 @@ impl Run {
         Some(record)
     }
 
-    /// Counts a record of this due time as stale, in case it is here.
-    #[inline]
-    pub(super) fn charge<T>(&mut self, due: u64, entries: &Entries<T>) {
-        if self.records.first().is_none_or(|last| due > last.due) {
-            return;
-        }
-        self.stale += 1;
-        if self.stale >= WORTHWHILE && self.stale * 2 > self.records.len() {
-            self.compact(entries);
-        }
-    }
-
     /// Drops every stale record.
     #[cold]
     pub(super) fn compact<T>(&mut self, entries: &Entries<T>) {
         self.records.retain(|&record| entries.is_live(record));
-        self.stale = 0;
         self.touched = 0;
     }
 
@@ -154,13 +137,7 @@ impl Run {
 
     pub(super) fn clear(&mut self) {
         self.records.clear();
-        self.stale = 0;
         self.touched = 0;
-    }
-
-    /// Assumes every record to be stale.
-    pub(super) fn distrust(&mut self) {
-        self.stale = self.records.len();
     }
 
     /// The records, last to fire first.
@@ -169,29 +146,20 @@ impl Run {
     }
 
     /// Panics unless the run is sorted and its count of stale records holds.
-    pub(super) fn check_invariants<T>(&self, entries: &Entries<T>) {
+    pub(super) fn check_invariants(&self) {
         assert!(
             self.records.is_sorted_by(|a, b| a.due >= b.due),
             "the run is sorted"
         );
         assert!(self.staged.is_empty(), "nothing is left staged");
         assert!(self.touched <= self.records.len());
-        let stale = self
-            .records
-            .iter()
-            .filter(|&&record| !entries.is_live(record))
-            .count();
-        assert!(
-            stale <= self.stale,
-            "{stale} stale records in the run, {} counted",
-            self.stale
-        );
     }
 
+    /// Takes the last record out, live or not.
     #[inline]
-    fn pop(&mut self) {
-        self.records.pop();
+    pub(super) fn pop(&mut self) -> Option<Record> {
         self.touched = self.touched.saturating_sub(1);
+        self.records.pop()
     }
 
     /// Loads the next few entries into the cache, once for each few.
@@ -257,18 +225,14 @@ mod tests {
     use super::*;
 
     fn record(due: u64, entry: u32) -> Record {
-        Record {
-            due,
-            entry,
-            arming: 0,
-        }
+        Record::new(due, entry, 1)
     }
 
     fn drain(run: &mut Run) -> Vec<(u64, u32)> {
         run.records
             .drain(..)
             .rev()
-            .map(|record| (record.due, record.entry))
+            .map(|record| (record.due, record.entry()))
             .collect()
     }
 
@@ -295,7 +259,7 @@ mod tests {
                 run.stage(&records);
                 run.merge_staged(bits);
                 let mut expected: Vec<(u64, u32)> =
-                    records.iter().map(|r| (r.due, r.entry)).collect();
+                    records.iter().map(|r| (r.due, r.entry())).collect();
                 expected.sort_unstable();
                 assert_eq!(drain(&mut run), expected, "{bits} bits, {count} records");
             }
