@@ -33,6 +33,9 @@ struct Arguments {
     /// Only these peers, by any part of their names; all if none is named.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// All but these peers, by any part of their names.
+    #[arg(long, value_delimiter = ',')]
+    skip: Vec<String>,
     /// Only these workloads.
     #[arg(long, value_delimiter = ',', default_values_t = Workload::value_variants().to_vec())]
     workloads: Vec<Workload>,
@@ -50,13 +53,12 @@ impl Arguments {
     }
 
     fn peers(&self) -> Vec<&'static Entry> {
-        let wanted = |peer: &&Entry| {
+        let named = |peer: &Entry, parts: &[String]| {
             let name = peer.name.to_lowercase();
-            self.only.is_empty()
-                || self
-                    .only
-                    .iter()
-                    .any(|only| name.contains(&only.to_lowercase()))
+            parts.iter().any(|part| name.contains(&part.to_lowercase()))
+        };
+        let wanted = |peer: &&Entry| {
+            (self.only.is_empty() || named(peer, &self.only)) && !named(peer, &self.skip)
         };
         peers::ALL.iter().filter(wanted).collect()
     }
@@ -84,7 +86,10 @@ fn main() -> ExitCode {
     }
     let peers = arguments.peers();
     if peers.is_empty() {
-        eprintln!("no peer's name contains any of {:?}", arguments.only);
+        eprintln!(
+            "no peer is left of {:?} without {:?}",
+            arguments.only, arguments.skip
+        );
         return ExitCode::FAILURE;
     }
     if !all_correct(&peers) {
