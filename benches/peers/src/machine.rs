@@ -35,3 +35,11 @@ pub(crate) fn describe() -> String {
     };
     format!("{processor}, {cores} cores seen; {build}, {vectors}.")
 }
+
+/// Bytes of memory, as far as the system tells.
+pub(crate) fn memory() -> Option<usize> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    let kibibytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
