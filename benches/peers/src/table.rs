@@ -8,7 +8,7 @@ use crate::peers::Entry;
 use crate::workload::Figure;
 
 /// Our own row.
-const OURS: &str = "duewheel";
+pub(crate) const OURS: &str = "duewheel";
 
 /// What was measured of each figure of each peer, a value a run.
 #[derive(Default)]
@@ -50,14 +50,15 @@ impl Results {
     }
 }
 
-struct Spread {
-    median: f64,
+/// Values of some runs.
+pub(crate) struct Spread {
+    pub(crate) median: f64,
     least: f64,
     most: f64,
 }
 
 impl Spread {
-    fn of(runs: &[f64]) -> Option<Self> {
+    pub(crate) fn of(runs: &[f64]) -> Option<Self> {
         let mut runs = runs.to_vec();
         runs.sort_by(f64::total_cmp);
         let middle = runs.len() / 2;
@@ -75,12 +76,7 @@ impl Spread {
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = match self.median {
-            median if median < 9.95 => 2,
-            median if median < 99.5 => 1,
-            _ => 0,
-        };
-        let round = |value: f64| format!("{value:.digits$}");
+        let round = |value| rounded(value, self.median);
         f.write_str(&round(self.median))?;
         let (least, most) = (round(self.least), round(self.most));
         if least != most {
@@ -88,6 +84,16 @@ impl fmt::Display for Spread {
         }
         Ok(())
     }
+}
+
+/// A value to the digits that one of the size of `like` is worth.
+pub(crate) fn rounded(value: f64, like: f64) -> String {
+    let digits = match like {
+        like if like < 9.95 => 2,
+        like if like < 99.5 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$}")
 }
 
 /// The table, in Markdown.
@@ -153,7 +159,7 @@ fn ratio(peers: &[&'static Entry], kind: Kind, figure: Figure, results: &Results
 }
 
 /// Rows as a Markdown table that reads well as it is.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> = (0..columns)
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
