@@ -182,3 +182,45 @@ pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers;
+    use crate::workload::Workload;
+
+    const W1: Figure = Figure::Time(Workload::W1);
+
+    /// The row that begins with this, by its cells.
+    fn row(results: &Results, title: &str) -> Vec<String> {
+        let peers: Vec<&Entry> = peers::ALL.iter().collect();
+        let table = render(&peers, &[W1], results);
+        let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect();
+        let rows = table.lines().map(cells);
+        let mut rows = rows.filter(|cells: &Vec<String>| cells[1].contains(title));
+        rows.next().expect("a row of that title")
+    }
+
+    #[test]
+    fn no_ratio_is_taken_to_a_peer_that_fires_early() {
+        let mut results = Results::default();
+        for (peer, value) in [(OURS, 30.0), ("bitwheel", 10.0), ("nexus-timer", 40.0)] {
+            results.add(peer, "W1", value);
+        }
+        assert_eq!(row(&results, "bitwheel")[4], "10.0");
+        assert_eq!(row(&results, "best removing")[4], "0.75 nexus-timer");
+        assert_eq!(row(&results, "best marking")[4], "-");
+    }
+
+    #[test]
+    fn a_peer_that_failed_once_failed() {
+        let mut results = Results::default();
+        for (peer, value) in [(OURS, 30.0), ("slab-wheel", 20.0), ("nexus-timer", 25.0)] {
+            results.add(peer, "W1", value);
+        }
+        results.fail("slab-wheel", W1);
+        assert!(results.any_failed());
+        assert_eq!(row(&results, "slab-wheel")[4], "failed");
+        assert_eq!(row(&results, "best removing")[4], "1.20 nexus-timer LOSES");
+    }
+}
