@@ -10,7 +10,8 @@ use std::time::Instant;
 /// As many bytes as one timer takes, about.
 const BYTES_A_TIMER: usize = 48;
 
-/// Accesses that are timed, after a quarter as many that are not.
+/// Accesses that are timed, after a quarter as many that are not; of those that do not wait for each
+/// other four times as many.
 const ACCESSES: u64 = 1 << 22;
 
 /// Knuth's multiplier for 64 bits.
@@ -28,7 +29,7 @@ pub(crate) fn bytes(timers: usize) -> usize {
 /// Nanoseconds an access to the memory of so many timers, by name: when the address of each depends
 /// on what the last one read, and when none does.
 pub(crate) fn probe(timers: usize) -> [(&'static str, f64); 2] {
-    let mut lines = vec![Line([1; 8]); bytes(timers) / size_of::<Line>()];
+    let mut lines = vec![Line([0; 8]); bytes(timers) / size_of::<Line>()];
     [
         ("dependent", access::<true>(&mut lines)),
         ("independent", access::<false>(&mut lines)),
@@ -36,23 +37,24 @@ pub(crate) fn probe(timers: usize) -> [(&'static str, f64); 2] {
 }
 
 fn access<const DEPENDENT: bool>(lines: &mut [Line]) -> f64 {
-    let state = run::<DEPENDENT>(lines, 1, ACCESSES / 4);
+    let accesses = if DEPENDENT { ACCESSES } else { 4 * ACCESSES };
+    let state = run::<DEPENDENT>(lines, 1, accesses / 4);
     let start = Instant::now();
-    black_box(run::<DEPENDENT>(lines, state, ACCESSES));
-    start.elapsed().as_nanos() as f64 / ACCESSES as f64
+    black_box(run::<DEPENDENT>(lines, state, accesses));
+    start.elapsed().as_nanos() as f64 / accesses as f64
 }
 
-/// Adds to random lines; the state of the generator afterwards.
+/// Counts accesses in random lines; the state of the generator afterwards.
 #[inline(never)]
 fn run<const DEPENDENT: bool>(lines: &mut [Line], mut state: u64, accesses: u64) -> u64 {
     let count = lines.len() as u64;
     for _ in 0..accesses {
         state = state.wrapping_mul(MULTIPLIER).wrapping_add(1);
         let line = &mut lines[(((state >> 32) * count) >> 32) as usize].0;
-        line[0] = line[0].wrapping_add(2);
+        line[0] += 1;
         if DEPENDENT {
-            // What it reads is odd, and so is what it makes of it: the generator's period remains.
-            state = state.wrapping_add(line[0] - 1);
+            // Multiplied, it changes all of the next address.
+            state = state.wrapping_add(line[0]);
         }
     }
     state
@@ -64,10 +66,9 @@ mod tests {
 
     /// Whether lines are drawn evenly: none left out, none far ahead of the others.
     fn assert_even<const DEPENDENT: bool>() {
-        let mut lines = vec![Line([1; 8]); 1_000];
+        let mut lines = vec![Line([0; 8]); 1_000];
         run::<DEPENDENT>(&mut lines, 1, 100_000);
-        for Line([value, ..]) in lines {
-            let accesses = (value - 1) / 2;
+        for Line([accesses, ..]) in lines {
             assert!((50..200).contains(&accesses), "{accesses} rather than 100");
         }
     }
