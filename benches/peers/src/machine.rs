@@ -35,3 +35,18 @@ pub(crate) fn describe() -> String {
     };
     format!("{processor}, {cores} cores seen; {build}, {vectors}.")
 }
+
+/// Bytes of memory, as far as the system tells.
+pub(crate) fn memory() -> Option<usize> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    let kibibytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// Makes this process the one to be killed if memory runs out: neither the one that prints the
+/// table nor anything else on the machine.
+pub(crate) fn die_first() {
+    // Where it cannot be said, the system chooses, and mostly the largest.
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+}

@@ -1,8 +1,15 @@
 //! What happens in the workloads: due times, order of cancels, and the steps of the two churns.
 //!
-//! Everything random is decided here, before anything is timed and the same for every peer. That
-//! goes for which timer a churn cancels as well: as timers fire exactly at their due tick, the
-//! script knows which are alive at each step, and the timed loop looks nothing up but the handle.
+//! Everything random is decided here, the same for every peer and while no clock runs. That goes
+//! for which timer a churn cancels as well: as timers fire exactly at their due tick, the script
+//! knows which are alive at each step, and the timed loop looks nothing up but the handle.
+//!
+//! Both churns begin with nothing pending, and run untimed until structures look as they do in
+//! long use: timers fired and were cancelled in all places, and what a structure leaves for later
+//! has come due. That is hundreds of millions of steps for ten million timers, so they are drawn
+//! piece by piece.
+
+mod simulation;
 
 use std::ops::RangeInclusive;
 
@@ -11,9 +18,15 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use crate::workload::DAY;
+use simulation::Simulation;
 
 /// In W4, so many steps to a tick.
 const CHURN_STEPS_A_TICK: usize = 10;
+
+/// In W4, so many steps for each timer go before those that are timed: until all are pending, which
+/// takes the longer the more they are, and then until few are left of the first, and what cancelled
+/// ones leave behind has often been swept.
+const CHURN_UNTIMED: usize = 8;
 
 /// In W5, a timeout lasts so many ticks...
 const TIMEOUT: RangeInclusive<u32> = 30_000..=300_000;
@@ -25,6 +38,18 @@ const TIMEOUT_WAIT: usize = 200;
 /// many timers pending with those that last, 165 thousand ticks on average.
 const TIMEOUTS_AWAITED: usize = TIMEOUT_WAIT * 95 / 100;
 const TIMEOUTS_PENDING: usize = TIMEOUTS_AWAITED + 165_000 * 5 / 100;
+
+/// W5 goes on for the longest timeout, and a tenth of it, before it is timed. Those that only mark
+/// then hold as many timers as they ever will, and what is freed is scattered over all memory.
+const TIMEOUTS_UNTIMED: usize = 330_000;
+
+/// W5 is timed for so many ticks: a whole turn of slots of up to a minute. In the ticks of a million
+/// steps some wheels would have nothing to move down, or else eight times their share of it.
+const TIMEOUTS_TIMED: usize = 1 << 16;
+
+/// So many steps are drawn at a time, about: few enough to stay small beside the structures, and
+/// so many that what drawing them does to the caches is soon made good.
+const PIECE: usize = 1 << 22;
 
 /// `timers` due times, uniform over the ticks after `from` up to a day.
 pub(crate) fn due_times(timers: usize, from: u64) -> Vec<u64> {
@@ -61,101 +86,159 @@ pub(crate) struct Step {
     pub(crate) act: Act,
 }
 
-/// A script of steps.
-#[derive(Debug, Default)]
-pub(crate) struct Churn {
-    /// What happened before tick 0, to be done at tick 0: no timer of it fired by then.
-    pub(crate) set_up: Vec<Step>,
-    pub(crate) steps: Vec<Step>,
-    /// The first of the steps that is timed.
-    pub(crate) timed_from: usize,
-    pub(crate) steps_a_tick: usize,
-    /// How many places handles need.
-    pub(crate) places: usize,
-    /// How many timers fire.
-    pub(crate) fires: usize,
-    /// The most timers ever pending at once.
-    pub(crate) peak: usize,
+/// A churn, drawn piece by piece.
+pub(crate) struct Script {
+    plan: Plan,
+    random: Pcg64Mcg,
+    simulation: Simulation,
+    steps_a_tick: usize,
+    /// The ticks that go before those that are timed.
+    untimed: usize,
+    /// All ticks, and how many of them have been drawn.
+    ticks: usize,
+    drawn: usize,
+    ticks_a_piece: usize,
+    places: usize,
 }
 
-/// W4: each step schedules a timer, log-uniform over 1 s to 24 h, and cancels a random live one on
-/// a coin flip.
-///
-/// The timers pending at the start are what such a churn leaves: begun at some time in the past,
-/// neither fired nor cancelled since. As many steps as are timed go before.
-pub(crate) fn churn(timers: usize) -> Churn {
-    let mut random = Pcg64Mcg::seed_from_u64(4);
-    let steps = 2 * timers.clamp(100_000, 2_000_000);
-    let life = |random: &mut Pcg64Mcg| {
-        let exponent = random.random_range(0.0..(DAY as f64 / 1_000.0).ln());
-        1_000.0 * f64::exp(exponent)
-    };
-    // A timer is cancelled every other step.
-    let mean_wait = 2.0 * timers as f64 / CHURN_STEPS_A_TICK as f64;
-    let mut simulation = Simulation::new(CHURN_STEPS_A_TICK, steps);
-    for _ in 0..timers {
-        let left = loop {
-            let age = -mean_wait * f64::ln(1.0 - random.random_range(0.0..1.0));
-            let left = life(&mut random) - age;
-            if left > 0.0 {
-                break left;
-            }
+enum Plan {
+    /// Keeps so many timers pending.
+    Churn { timers: usize },
+    /// Cancels in rounds.
+    Timeouts { rounds: Rounds },
+}
+
+impl Script {
+    /// W4: each step schedules a timer, log-uniform over 1 s to 24 h, and cancels a random live one
+    /// on a coin flip.
+    ///
+    /// A fair coin does not keep just any number pending. So none is flipped before the clock
+    /// starts: each step that finds enough timers pending cancels one.
+    pub(crate) fn churn(timers: usize) -> Self {
+        let timed = timers.clamp(100_000, 2_000_000);
+        let untimed = (CHURN_UNTIMED * timers).div_ceil(CHURN_STEPS_A_TICK);
+        Self::new(
+            Plan::Churn { timers },
+            4,
+            CHURN_STEPS_A_TICK,
+            [untimed, timed / CHURN_STEPS_A_TICK],
+            timers + timed,
+        )
+    }
+
+    /// W5: timeouts of 30 s to 5 min, of which 95 in 100 are cancelled within about 200 ticks.
+    pub(crate) fn timeouts(timers: usize) -> Self {
+        let steps_a_tick = (timers / TIMEOUTS_PENDING).max(1);
+        let rounds = Rounds::new(steps_a_tick * TIMEOUTS_AWAITED);
+        let places = rounds.places.len();
+        Self::new(
+            Plan::Timeouts { rounds },
+            5,
+            steps_a_tick,
+            [TIMEOUTS_UNTIMED, TIMEOUTS_TIMED],
+            places,
+        )
+    }
+
+    fn new(
+        plan: Plan,
+        seed: u64,
+        steps_a_tick: usize,
+        [untimed, timed]: [usize; 2],
+        places: usize,
+    ) -> Self {
+        Self {
+            plan,
+            random: Pcg64Mcg::seed_from_u64(seed),
+            simulation: Simulation::new(untimed + timed, places),
+            steps_a_tick,
+            untimed,
+            ticks: untimed + timed,
+            drawn: 0,
+            ticks_a_piece: (PIECE / steps_a_tick).max(1),
+            places,
+        }
+    }
+
+    pub(crate) fn steps_a_tick(&self) -> usize {
+        self.steps_a_tick
+    }
+
+    /// How many places handles need at most.
+    pub(crate) fn places(&self) -> usize {
+        self.places
+    }
+
+    /// The most timers pending at once, of what has been drawn.
+    pub(crate) fn peak(&self) -> usize {
+        self.simulation.peak()
+    }
+
+    /// How many timers fire, of what has been drawn.
+    pub(crate) fn fires(&self) -> usize {
+        self.simulation.fires()
+    }
+
+    /// Room for the steps of any piece.
+    pub(crate) fn room(&self) -> Vec<Step> {
+        Vec::with_capacity(self.ticks_a_piece * self.steps_a_tick)
+    }
+
+    /// Draws the next piece, whole ticks, in place of what `steps` held; how many of its steps are
+    /// not timed. Nothing is left to be drawn after the last piece.
+    pub(crate) fn draw(&mut self, steps: &mut Vec<Step>) -> Option<usize> {
+        let left = self.ticks - self.drawn;
+        // The first piece is the odd one, so that in W4 timed steps follow others of their piece.
+        let ticks = match left % self.ticks_a_piece {
+            0 => left.min(self.ticks_a_piece),
+            odd => odd,
         };
-        simulation.schedule(left.ceil() as u32);
-    }
-    simulation.begin();
-    for _ in 0..steps {
-        let delay = life(&mut random) as u32;
-        if random.random_range(0..2) == 0 {
-            let victim = random.random_range(0..simulation.live.len());
-            simulation.cancel_and_schedule(simulation.live[victim], delay);
-        } else {
-            simulation.schedule(delay);
+        if ticks == 0 {
+            return None;
         }
+        steps.clear();
+        let untimed = self.untimed.saturating_sub(self.drawn).min(ticks);
+        for _ in 0..ticks {
+            for _ in 0..self.steps_a_tick {
+                let step = self.step();
+                steps.push(step);
+            }
+            self.simulation.tick();
+            self.drawn += 1;
+        }
+        Some(untimed * self.steps_a_tick)
     }
-    simulation.finish(steps / 2)
-}
 
-/// W5: timeouts of 30 s to 5 min, of which 95 in 100 are cancelled within about 200 ticks.
-///
-/// It is set up as it is after five minutes and more: what was started at each tick of the past and
-/// is not due yet is scheduled, oldest first, and cancelled if it has been. That is what counts for
-/// those that only mark: they hold most of it still.
-pub(crate) fn timeouts(timers: usize) -> Churn {
-    let mut random = Pcg64Mcg::seed_from_u64(5);
-    let steps_a_tick = (timers / TIMEOUTS_PENDING).max(1);
-    let steps = timers.clamp(100_000, 2_000_000);
-    let mut simulation = Simulation::new(steps_a_tick, steps);
-    let mut rounds = Rounds::new(steps_a_tick * TIMEOUTS_AWAITED);
-    for age in (1..*TIMEOUT.end()).rev() {
-        for _ in 0..steps_a_tick {
-            let delay = random.random_range(TIMEOUT);
-            if delay > age {
-                start_timeout(&mut simulation, &mut rounds, delay - age, &mut random);
+    fn step(&mut self) -> Step {
+        let random = &mut self.random;
+        let simulation = &mut self.simulation;
+        match &mut self.plan {
+            Plan::Churn { timers } => {
+                let exponent = random.random_range(0.0..(DAY as f64 / 1_000.0).ln());
+                let delay = (1_000.0 * f64::exp(exponent)) as u32;
+                let cancels = if self.drawn < self.untimed {
+                    simulation.pending() >= *timers
+                } else {
+                    random.random_range(0..2) == 0
+                };
+                if cancels {
+                    let victim = random.random_range(0..simulation.live().len());
+                    simulation.cancel_and_schedule(simulation.live()[victim], delay)
+                } else {
+                    simulation.schedule(delay)
+                }
+            }
+            Plan::Timeouts { rounds } => {
+                let delay = random.random_range(TIMEOUT);
+                if random.random_range(0..100) < 5 {
+                    simulation.schedule_forget(delay)
+                } else if simulation.live().len() < rounds.places.len() {
+                    simulation.schedule(delay)
+                } else {
+                    simulation.cancel_and_schedule(rounds.next(random), delay)
+                }
             }
         }
-    }
-    simulation.begin();
-    for _ in 0..steps {
-        let delay = random.random_range(TIMEOUT);
-        start_timeout(&mut simulation, &mut rounds, delay, &mut random);
-    }
-    simulation.finish(0)
-}
-
-/// Starts a timeout, and cancels the one whose cancel has been awaited in the place it takes.
-fn start_timeout(
-    simulation: &mut Simulation,
-    rounds: &mut Rounds,
-    delay: u32,
-    random: &mut Pcg64Mcg,
-) {
-    if random.random_range(0..100) < 5 {
-        simulation.schedule_forget(delay);
-    } else if simulation.live.len() < rounds.places.len() {
-        simulation.schedule(delay);
-    } else {
-        simulation.cancel_and_schedule(rounds.next(random), delay);
     }
 }
 
@@ -184,173 +267,147 @@ impl Rounds {
     }
 }
 
-/// Follows a script, to know which timers are alive.
-struct Simulation {
-    churn: Churn,
-    /// Timers that fire while the steps last, by tick: place, and the number of the timer there.
-    due: Vec<Vec<(u32, u32)>>,
-    /// The timer whose handle is in each place: a number that its successor there does not share.
-    owners: Vec<u32>,
-    /// Places of the live timers that are not forgotten, and where each stands in that list.
-    live: Vec<u32>,
-    positions: Vec<u32>,
-    /// Places of timers that fired.
-    free: Vec<u32>,
-    pending: usize,
-    /// Whether ticks pass.
-    begun: bool,
-    now: u64,
-}
-
-/// The place of a forgotten timer.
-const NOWHERE: u32 = u32::MAX;
-
-impl Simulation {
-    fn new(steps_a_tick: usize, steps: usize) -> Self {
-        Self {
-            due: vec![Vec::new(); steps / steps_a_tick + 1],
-            owners: Vec::new(),
-            live: Vec::new(),
-            positions: Vec::new(),
-            free: Vec::new(),
-            pending: 0,
-            begun: false,
-            now: 0,
-            churn: Churn {
-                steps_a_tick,
-                ..Churn::default()
-            },
-        }
-    }
-
-    /// Ends the setting up: time begins.
-    fn begin(&mut self) {
-        self.churn.set_up = std::mem::take(&mut self.churn.steps);
-        self.begun = true;
-    }
-
-    fn schedule_forget(&mut self, delay: u32) {
-        self.step(delay, NOWHERE, Act::Forget);
-    }
-
-    fn schedule(&mut self, delay: u32) {
-        let (place, act) = if let Some(place) = self.free.pop() {
-            (place, Act::Reuse)
-        } else {
-            let place = self.owners.len() as u32;
-            self.owners.push(0);
-            self.positions.push(0);
-            (place, Act::Keep)
-        };
-        self.positions[place as usize] = self.live.len() as u32;
-        self.live.push(place);
-        self.step(delay, place, act);
-    }
-
-    /// Cancels the timer of `place`, which is live, and schedules another in its place.
-    fn cancel_and_schedule(&mut self, place: u32, delay: u32) {
-        self.pending -= 1;
-        self.step(delay, place, Act::Cancel);
-    }
-
-    fn step(&mut self, delay: u32, place: u32, act: Act) {
-        if place != NOWHERE {
-            self.owners[place as usize] += 1;
-        }
-        self.expect(self.now + u64::from(delay), place);
-        self.pending += 1;
-        self.churn.peak = self.churn.peak.max(self.pending);
-        self.churn.steps.push(Step { delay, place, act });
-        if self.begun
-            && self
-                .churn
-                .steps
-                .len()
-                .is_multiple_of(self.churn.steps_a_tick)
-        {
-            self.tick();
-        }
-    }
-
-    fn expect(&mut self, due: u64, place: u32) {
-        if let Some(timers) = self.due.get_mut(due as usize) {
-            let owner = self.owners.get(place as usize).copied().unwrap_or(0);
-            timers.push((place, owner));
-        }
-    }
-
-    fn tick(&mut self) {
-        self.now += 1;
-        for (place, owner) in std::mem::take(&mut self.due[self.now as usize]) {
-            if place == NOWHERE {
-                self.pending -= 1;
-                self.churn.fires += 1;
-            } else if self.owners[place as usize] == owner {
-                self.pending -= 1;
-                self.churn.fires += 1;
-                let position = self.positions[place as usize] as usize;
-                self.live.swap_remove(position);
-                if let Some(&moved) = self.live.get(position) {
-                    self.positions[moved as usize] = position as u32;
-                }
-                self.free.push(place);
-            }
-        }
-    }
-
-    /// Ends the script, of which about `warm_up` steps, whole ticks, are not timed.
-    fn finish(mut self, warm_up: usize) -> Churn {
-        self.churn.timed_from = warm_up - warm_up % self.churn.steps_a_tick;
-        self.churn.places = self.owners.len();
-        self.churn
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// How long each cancelled timer waited for it, in steps, and how many there are.
-    fn waits(steps: &[Step], places: usize) -> Vec<usize> {
-        let mut begun = vec![0; places];
-        let mut waits = Vec::new();
-        for (number, step) in steps.iter().enumerate() {
-            if step.act == Act::Forget {
-                continue;
-            }
-            let before = std::mem::replace(&mut begun[step.place as usize], number);
-            if step.act == Act::Cancel {
-                waits.push(number - before);
+    /// What a script comes to, found without following who is alive.
+    #[derive(Default)]
+    struct Story {
+        /// In the timed part: steps, cancels, and the ticks that the cancelled timers waited.
+        steps: usize,
+        cancels: usize,
+        waited: usize,
+        /// In all.
+        fires: usize,
+    }
+
+    /// Reads a script to its end.
+    ///
+    /// # Panics
+    /// If it cancels a timer that fired, or takes the place of one that did not.
+    fn read(script: &mut Script) -> Story {
+        let mut story = Story::default();
+        // For each place the ticks of intake and when due; the due ticks of the others.
+        let mut places: Vec<(usize, usize)> = Vec::new();
+        let mut forgotten = Vec::new();
+        let mut steps = script.room();
+        let mut number = 0;
+        while let Some(untimed) = script.draw(&mut steps) {
+            assert_eq!(steps.len() % script.steps_a_tick(), 0);
+            for (at, step) in steps.iter().enumerate() {
+                let now = number / script.steps_a_tick();
+                number += 1;
+                story.steps += usize::from(at >= untimed);
+                let timer = (now, now + step.delay as usize);
+                if step.act == Act::Forget {
+                    forgotten.push(timer.1);
+                    continue;
+                }
+                if step.act == Act::Keep {
+                    assert_eq!(step.place as usize, places.len());
+                    places.push(timer);
+                    continue;
+                }
+                let (taken_in, due) = std::mem::replace(&mut places[step.place as usize], timer);
+                assert_eq!(
+                    step.act == Act::Cancel,
+                    due > now,
+                    "step {number}: {step:?}"
+                );
+                if due <= now {
+                    story.fires += 1;
+                } else if at >= untimed {
+                    story.cancels += 1;
+                    story.waited += now - taken_in;
+                }
             }
         }
-        waits
+        let end = number / script.steps_a_tick();
+        let dues = forgotten
+            .into_iter()
+            .chain(places.into_iter().map(|(_, due)| due));
+        story.fires += dues.filter(|&due| due <= end).count();
+        story
     }
 
     #[test]
     fn timeouts_rarely_fire() {
-        let timers = 100_000;
-        let churn = timeouts(timers);
-        let waits = waits(&churn.steps, churn.places);
-        let steps = churn.steps.len();
-        assert!((steps * 94 / 100..steps * 96 / 100).contains(&waits.len()));
-        assert!((steps * 4 / 100..steps * 6 / 100).contains(&churn.fires));
-        assert!((timers * 9 / 10..timers * 11 / 10).contains(&churn.peak));
-        let mean = waits.iter().sum::<usize>() / waits.len() / churn.steps_a_tick;
+        let timers = 17_000;
+        let mut script = Script::timeouts(timers);
+        let story = read(&mut script);
+        assert_eq!(story.steps, TIMEOUTS_TIMED * script.steps_a_tick());
+        assert!((story.steps * 94 / 100..story.steps * 96 / 100).contains(&story.cancels));
+        assert_eq!(story.fires, script.fires());
+        assert!((timers * 9 / 10..timers * 11 / 10).contains(&script.peak()));
+        let mean = story.waited / story.cancels;
         assert!((180..220).contains(&mean), "{mean} ticks to a cancel");
     }
 
     #[test]
-    fn churn_is_steady() {
-        let timers = 1_000_000;
-        let churn = churn(timers);
-        let cancels = waits(&churn.steps, churn.places).len();
-        let steps = churn.steps.len();
-        assert!((steps * 49 / 100..steps * 51 / 100).contains(&cancels));
-        let left = timers + steps - cancels - churn.fires;
+    fn timeouts_are_steady_when_timed() {
+        let mut script = Script::timeouts(17_000);
+        let mut steps = script.room();
+        let mut fires = Vec::new();
+        // One piece holds all of so few.
+        assert!(TIMEOUTS_UNTIMED + TIMEOUTS_TIMED < script.ticks_a_piece);
+        for _ in 0..TIMEOUTS_UNTIMED + TIMEOUTS_TIMED {
+            for _ in 0..script.steps_a_tick {
+                steps.push(script.step());
+            }
+            script.simulation.tick();
+            fires.push(script.fires());
+        }
+        let begun = TIMEOUTS_UNTIMED * script.steps_a_tick;
+        let lasting = steps[begun..].iter().filter(|step| step.act == Act::Forget);
+        let fired = fires.last().copied().unwrap_or(0) - fires[TIMEOUTS_UNTIMED];
+        let lasting = lasting.count();
         assert!(
-            (timers * 8 / 10..timers * 12 / 10).contains(&left),
-            "{left} of {timers} are left"
+            (lasting * 9 / 10..lasting * 11 / 10).contains(&fired),
+            "{fired} fire and {lasting} more will"
         );
-        assert!(churn.peak < timers * 12 / 10);
+    }
+
+    #[test]
+    fn churn_is_steady_until_it_is_timed() {
+        let timers = 30_000;
+        let mut script = Script::churn(timers);
+        let story = read(&mut script);
+        assert_eq!(story.steps, 100_000);
+        assert!((story.steps * 49 / 100..story.steps * 51 / 100).contains(&story.cancels));
+        assert_eq!(story.fires, script.fires());
+
+        let mut script = Script::churn(timers);
+        let ramp = 2 * timers / CHURN_STEPS_A_TICK;
+        for tick in 0..script.untimed {
+            for _ in 0..script.steps_a_tick {
+                script.step();
+            }
+            script.simulation.tick();
+            script.drawn += 1;
+            let pending = script.simulation.pending();
+            assert!(pending <= timers);
+            assert!(
+                tick < ramp || pending > timers * 99 / 100,
+                "{pending} at {tick}"
+            );
+        }
+    }
+
+    #[test]
+    fn pieces_add_up() {
+        let mut script = Script::churn(10_000);
+        script.ticks_a_piece = 1_700;
+        let mut steps = script.room();
+        let mut pieces = Vec::new();
+        while let Some(untimed) = script.draw(&mut steps) {
+            pieces.push((untimed, steps.len() - untimed));
+        }
+        // 80 thousand steps untimed, 100 thousand timed.
+        let mut expected = vec![(10_000, 0)];
+        expected.extend([(17_000, 0); 4]);
+        expected.push((2_000, 15_000));
+        expected.extend([(0, 17_000); 5]);
+        assert_eq!(pieces, expected);
     }
 }

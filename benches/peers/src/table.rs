@@ -8,7 +8,7 @@ use crate::peers::Entry;
 use crate::workload::Figure;
 
 /// Our own row.
-const OURS: &str = "duewheel";
+pub(crate) const OURS: &str = "duewheel";
 
 /// What was measured of each figure of each peer, a value a run.
 #[derive(Default)]
@@ -50,14 +50,15 @@ impl Results {
     }
 }
 
-struct Spread {
-    median: f64,
+/// Values of some runs.
+pub(crate) struct Spread {
+    pub(crate) median: f64,
     least: f64,
     most: f64,
 }
 
 impl Spread {
-    fn of(runs: &[f64]) -> Option<Self> {
+    pub(crate) fn of(runs: &[f64]) -> Option<Self> {
         let mut runs = runs.to_vec();
         runs.sort_by(f64::total_cmp);
         let middle = runs.len() / 2;
@@ -75,12 +76,7 @@ impl Spread {
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = match self.median {
-            median if median < 9.95 => 2,
-            median if median < 99.5 => 1,
-            _ => 0,
-        };
-        let round = |value: f64| format!("{value:.digits$}");
+        let round = |value| rounded(value, self.median);
         f.write_str(&round(self.median))?;
         let (least, most) = (round(self.least), round(self.most));
         if least != most {
@@ -88,6 +84,16 @@ impl fmt::Display for Spread {
         }
         Ok(())
     }
+}
+
+/// A value to the digits that one of the size of `like` is worth.
+pub(crate) fn rounded(value: f64, like: f64) -> String {
+    let digits = match like {
+        like if like < 9.95 => 2,
+        like if like < 99.5 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$}")
 }
 
 /// The table, in Markdown.
@@ -153,7 +159,7 @@ fn ratio(peers: &[&'static Entry], kind: Kind, figure: Figure, results: &Results
 }
 
 /// Rows as a Markdown table that reads well as it is.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> = (0..columns)
         .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
@@ -175,4 +181,46 @@ fn aligned(rows: &[Vec<String>]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers;
+    use crate::workload::Workload;
+
+    const W1: Figure = Figure::Time(Workload::W1);
+
+    /// The row that begins with this, by its cells.
+    fn row(results: &Results, title: &str) -> Vec<String> {
+        let peers: Vec<&Entry> = peers::ALL.iter().collect();
+        let table = render(&peers, &[W1], results);
+        let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect();
+        let rows = table.lines().map(cells);
+        let mut rows = rows.filter(|cells: &Vec<String>| cells[1].contains(title));
+        rows.next().expect("a row of that title")
+    }
+
+    #[test]
+    fn no_ratio_is_taken_to_a_peer_that_fires_early() {
+        let mut results = Results::default();
+        for (peer, value) in [(OURS, 30.0), ("bitwheel", 10.0), ("nexus-timer", 40.0)] {
+            results.add(peer, "W1", value);
+        }
+        assert_eq!(row(&results, "bitwheel")[4], "10.0");
+        assert_eq!(row(&results, "best removing")[4], "0.75 nexus-timer");
+        assert_eq!(row(&results, "best marking")[4], "-");
+    }
+
+    #[test]
+    fn a_peer_that_failed_once_failed() {
+        let mut results = Results::default();
+        for (peer, value) in [(OURS, 30.0), ("slab-wheel", 20.0), ("nexus-timer", 25.0)] {
+            results.add(peer, "W1", value);
+        }
+        results.fail("slab-wheel", W1);
+        assert!(results.any_failed());
+        assert_eq!(row(&results, "slab-wheel")[4], "failed");
+        assert_eq!(row(&results, "best removing")[4], "1.20 nexus-timer LOSES");
+    }
 }

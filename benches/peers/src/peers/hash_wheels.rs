@@ -7,8 +7,9 @@ use hierarchical_hash_wheel_timer::wheels::Skip;
 use hierarchical_hash_wheel_timer::wheels::quad_wheel::QuadWheelWithOverflow;
 use ora_timer::wheel::TimingWheel;
 
-use super::marks::{Marked, Marks};
+use super::marks::{Marked, Marks, can_hold};
 use crate::peer::{Cancelled, Kind, Order, Peer};
+use crate::workload::Workload;
 
 pub(crate) struct HashWheelTimer {
     wheel: QuadWheelWithOverflow<Marked>,
@@ -67,6 +68,10 @@ impl Peer for HashWheelTimer {
                 }
             }
         }
+    }
+
+    fn can_do(workload: Workload, timers: usize) -> Result<(), &'static str> {
+        can_hold(workload, timers, 740)
     }
 }
 
@@ -130,5 +135,9 @@ impl Peer for OraTimer {
                 }
             }
         }
+    }
+
+    fn can_do(workload: Workload, timers: usize) -> Result<(), &'static str> {
+        can_hold(workload, timers, 740)
     }
 }

@@ -2,8 +2,9 @@
 
 use quickheap::KvSimdQuickHeap;
 
-use super::marks::Marks;
+use super::marks::{Marks, can_hold};
 use crate::peer::{Cancelled, Kind, Order, Peer};
+use crate::workload::Workload;
 
 /// The heap's value is of the key's type, 64 bits: they hold the timer's number and the place of
 /// its value, 32 bits each.
@@ -74,5 +75,9 @@ impl Peer for Quickheap {
                 fire(self.values[place as usize]);
             }
         }
+    }
+
+    fn can_do(workload: Workload, timers: usize) -> Result<(), &'static str> {
+        can_hold(workload, timers, 960)
     }
 }

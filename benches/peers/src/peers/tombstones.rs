@@ -5,8 +5,9 @@ use std::collections::BinaryHeap;
 
 use radix_heap::RadixHeapMap;
 
-use super::marks::{Marked, Marks};
+use super::marks::{Marked, Marks, can_hold};
 use crate::peer::{Cancelled, Kind, Order, Peer};
+use crate::workload::Workload;
 
 /// Below so many cancelled timers, compacting is not worth its while.
 const COMPACT_FROM: usize = 64;
@@ -165,5 +166,9 @@ impl Peer for Radix {
                 fire(value);
             }
         }
+    }
+
+    fn can_do(workload: Workload, timers: usize) -> Result<(), &'static str> {
+        can_hold(workload, timers, 1_320)
     }
 }
