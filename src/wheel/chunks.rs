@@ -72,6 +72,16 @@ const NONE: u32 = u32::MAX;
 struct Link {
     next: u32,
     len: u32,
+    /// When the chunk was put to its list, by `Chunks::clock`.
+    begun: u32,
+}
+
+impl Link {
+    const NOTHING: Self = Self {
+        next: NONE,
+        len: 0,
+        begun: 0,
+    };
 }
 
 struct Segment {
@@ -160,6 +170,8 @@ pub(super) struct Chunks {
     total: usize,
     /// Records in all lists together.
     held: usize,
+    /// Counts the chunks put to lists; wraps.
+    clock: u32,
 }
 
 impl Chunks {
@@ -169,6 +181,7 @@ impl Chunks {
             free: NONE,
             total: 0,
             held: 0,
+            clock: 0,
         }
     }
 
@@ -188,6 +201,14 @@ impl Chunks {
     #[inline]
     pub(super) const fn held(&self) -> usize {
         self.held
+    }
+
+    /// How many chunks were put to lists since the first of this one was. 0 for an empty list.
+    pub(super) fn age(&self, list: &List) -> usize {
+        if list.is_empty() {
+            return 0;
+        }
+        self.clock.wrapping_sub(self.link(list.head).begun) as usize
     }
 
     /// Appends a record; true where that took a new chunk, the occasion for work that is due once
@@ -214,7 +235,7 @@ impl Chunks {
             return None;
         }
         let is_last = head == list.tail();
-        let Link { next, len } = *self.link(head);
+        let Link { next, len, .. } = *self.link(head);
         let len = if is_last { list.tail_len() } else { len };
         let mut taken = Taken {
             records: [Record::BLANK; CHUNK],
@@ -238,10 +259,8 @@ impl Chunks {
         if front.is_empty() {
             *front = *back;
         } else if !back.is_empty() {
-            *self.link_mut(front.tail()) = Link {
-                next: back.head,
-                len: front.tail_len(),
-            };
+            let tail = self.link_mut(front.tail());
+            (tail.next, tail.len) = (back.head, front.tail_len());
             front.last = back.last;
             front.count += back.count;
         }
@@ -269,7 +288,7 @@ impl Chunks {
                 at = NONE;
                 return Some(&records[..list.tail_len() as usize]);
             }
-            let Link { next, len } = *self.link(at);
+            let Link { next, len, .. } = *self.link(at);
             at = next;
             Some(&records[..len as usize])
         })
@@ -307,11 +326,11 @@ impl Chunks {
         if list.is_empty() {
             list.head = chunk;
         } else {
-            *self.link_mut(list.tail()) = Link {
-                next: chunk,
-                len: list.tail_len(),
-            };
+            let tail = self.link_mut(list.tail());
+            (tail.next, tail.len) = (chunk, list.tail_len());
         }
+        self.clock = self.clock.wrapping_add(1);
+        self.link_mut(chunk).begun = self.clock;
         chunk << IN_CHUNK
     }
 
@@ -323,10 +342,9 @@ impl Chunks {
             "the records of a wheel fit into 2^32 places"
         );
         if self.total.is_multiple_of(SEGMENT) {
-            let unlinked = Link { next: NONE, len: 0 };
             self.segments.push(Segment {
                 records: Vec::with_capacity(SEGMENT * CHUNK),
-                links: Box::new([unlinked; SEGMENT]),
+                links: Box::new([Link::NOTHING; SEGMENT]),
             });
         }
         if let Some(segment) = self.segments.last_mut() {
@@ -408,6 +426,19 @@ mod tests {
         assert_eq!(seen, (0..=250).step_by(2).collect::<Vec<_>>());
         assert!(front.is_empty());
         assert_eq!((chunks.in_use(), chunks.held()), (0, 0));
+    }
+
+    #[test]
+    fn the_age_of_a_list_is_that_of_its_first_chunk() {
+        let mut chunks = Chunks::new();
+        let (mut first, mut other) = (List::EMPTY, List::EMPTY);
+        assert_eq!(chunks.age(&first), 0);
+        chunks.append(&mut first, record(1));
+        assert_eq!(chunks.age(&first), 0);
+        for due in 0..3 * CHUNK as u64 {
+            chunks.append(&mut other, record(due));
+        }
+        assert_eq!((chunks.age(&first), chunks.age(&other)), (3, 2));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 
 use super::chunks::Record;
 use super::handle::Handle;
-use super::vacancies::{Vacancies, WORD};
+use super::vacancies::{Open, Vacancies, WORD};
 
 /// Most timers a wheel can hold. A quarter of what an index could name, so that the records, two to
 /// three times the timers, can be counted in 32 bits.
@@ -63,9 +63,8 @@ struct Segment<T> {
 pub(super) struct Entries<T> {
     segments: Vec<Segment<T>>,
     vacancies: Vacancies,
-    /// The word that is being used up: its first entry, and a bit for each that is free.
-    open_base: u32,
-    open: u64,
+    /// The word that is being used up.
+    open: Open,
     /// Entries in use.
     live: usize,
     /// Entries of all segments.
@@ -79,8 +78,7 @@ impl<T> Entries<T> {
         Self {
             segments: Vec::new(),
             vacancies: Vacancies::new(),
-            open_base: 0,
-            open: 0,
+            open: Open::NOTHING,
             live: 0,
             capacity: 0,
             retired: 0,
@@ -93,7 +91,7 @@ impl<T> Entries<T> {
         while entries.capacity < timers.min(LIMIT) {
             entries.grow();
         }
-        entries.open = 0;
+        entries.open = Open::NOTHING;
         // The first words last, so that they are used first.
         for entry in (0..entries.capacity as u32).rev() {
             entries.vacancies.add(entry);
@@ -109,11 +107,11 @@ impl<T> Entries<T> {
     /// Puts a timer into a vacant entry and returns its handle and the record that stands for it.
     #[inline]
     pub(super) fn insert(&mut self, due: u64, value: T) -> (Handle, Record) {
-        if self.open == 0 {
+        if self.open.free == 0 {
             self.refill();
         }
-        let index = self.open_base + self.open.trailing_zeros();
-        self.open &= self.open - 1;
+        let index = self.open.base + self.open.free.trailing_zeros();
+        self.open.free &= self.open.free - 1;
         self.live += 1;
         let entry = self.entry_mut(index);
         let stamp = NonZeroU32::MIN.saturating_add(entry.last_stamp());
@@ -240,37 +238,33 @@ impl<T> Entries<T> {
 
     /// Panics unless counts, vacancies and entries agree.
     pub(super) fn check_invariants(&self) {
-        self.vacancies.check_invariants();
-        let (mut live, mut vacant) = (0, 0);
+        assert_eq!(self.vacancies.check_invariants(), self.free());
+        let mut live = 0;
         let segments = self.segments.iter();
-        let entries: Vec<(&Entry<T>, u8)> = segments
-            .flat_map(|segment| segment.entries.iter().zip(segment.tags.iter().copied()))
-            .collect();
-        for (number, word) in entries.chunks(WORD).enumerate() {
-            let base = (number * WORD) as u32;
-            let mut free = 0;
-            for (place, &(entry, tag)) in word.iter().enumerate() {
-                let open = self.open_base == base && self.open >> place & 1 == 1;
-                match entry {
-                    Entry::Live { stamp, birth, .. } => {
-                        live += 1;
-                        assert_eq!(tag, stamp.get() as u8, "the tag of {stamp}");
-                        assert!(!open, "entry {} is used twice", base + place as u32);
-                        assert!(stamp.get() >= *birth && *birth > 0, "no birth {birth}");
-                        assert!(*birth <= RETIRED, "a life too many");
-                    }
-                    Entry::Vacant { last } => {
-                        assert_eq!(tag, next_tag(*last), "the tag after {last}");
-                        free += usize::from(*last < RETIRED && !open);
-                    }
+        let entries = segments.flat_map(|segment| segment.entries.iter().zip(&*segment.tags));
+        let mut count = 0;
+        for (index, (entry, &tag)) in (0..).zip(entries) {
+            count += 1;
+            let place = index - self.open.base.min(index);
+            let open = index >= self.open.base && place < 64 && self.open.free >> place & 1 == 1;
+            let vacant = self.vacancies.contains(index);
+            assert!(!(open && vacant), "entry {index} is vacant twice");
+            match entry {
+                Entry::Live { stamp, birth, .. } => {
+                    live += 1;
+                    assert!(!open && !vacant, "entry {index} is used twice");
+                    assert!(stamp.get() >= *birth && *birth > 0, "no birth {birth}");
+                    assert!(*birth <= RETIRED, "a life too many");
+                    assert_eq!(tag, stamp.get() as u8, "the tag of {stamp}");
+                }
+                Entry::Vacant { last } => {
+                    assert_eq!(open || vacant, *last < RETIRED, "entry {index} is lost");
+                    assert_eq!(tag, next_tag(*last), "the tag after {last}");
                 }
             }
-            assert_eq!(free, self.vacancies.count(number), "vacancies of a word");
-            vacant += free;
         }
-        assert_eq!(entries.len(), self.capacity, "entries");
+        assert_eq!(count, self.capacity, "entries");
         assert_eq!(live, self.live, "live entries");
-        assert_eq!(vacant, self.free(), "free entries");
     }
 
     #[inline]
@@ -313,7 +307,7 @@ impl<T> Entries<T> {
 
     /// Entries that are free and not in the open word.
     fn free(&self) -> usize {
-        self.capacity - self.live - self.retired - self.open.count_ones() as usize
+        self.capacity - self.live - self.retired - self.open.free.count_ones() as usize
     }
 
     /// Opens the next word: a used one, else new entries.
@@ -321,25 +315,13 @@ impl<T> Entries<T> {
     #[inline(never)]
     fn refill(&mut self) {
         if let Some(word) = self.vacancies.take(self.free()) {
-            self.reopen(word);
+            self.open = word;
         } else if self.capacity < LIMIT {
             self.grow();
         } else {
             let word = self.vacancies.take_any();
-            self.reopen(word.unwrap_or_else(|| panic!("a wheel holds at most {LIMIT} timers")));
+            self.open = word.unwrap_or_else(|| panic!("a wheel holds at most {LIMIT} timers"));
         }
-    }
-
-    /// Opens the free entries of a word. Looking for them loads them all, so that their misses
-    /// overlap.
-    fn reopen(&mut self, word: usize) {
-        let (segment, first) = (word * WORD / SEGMENT, word * WORD % SEGMENT);
-        self.open_base = (word * WORD) as u32;
-        self.open = self.segments[segment].entries[first..first + WORD]
-            .iter()
-            .rev()
-            .fold(0, |bits, entry| bits << 1 | u64::from(entry.is_free()));
-        debug_assert!(self.open != 0, "a word is reopened for its free entries");
     }
 
     /// Opens a word of entries that were never used.
@@ -355,8 +337,10 @@ impl<T> Entries<T> {
             segment.entries.extend(fresh.take(WORD));
         }
         self.vacancies.push_word();
-        self.open_base = self.capacity as u32;
-        self.open = u64::MAX;
+        self.open = Open {
+            base: self.capacity as u32,
+            free: u64::MAX,
+        };
         self.capacity += WORD;
     }
 }
@@ -394,12 +378,6 @@ impl<T> Entry<T> {
             }
             _ => None,
         }
-    }
-
-    /// Whether it may be used for another timer.
-    #[inline]
-    const fn is_free(&self) -> bool {
-        matches!(self, Self::Vacant { last } if *last < RETIRED)
     }
 
     /// Takes the value out; the last stamp with it.

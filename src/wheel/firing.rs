@@ -52,18 +52,17 @@ impl<T> Wheel<T> {
         budget: usize,
         mut sink: impl FnMut(Fired<T>),
     ) -> Advance {
-        // Should the sink panic, the bounds are unknown, and the next call starts from here again.
-        // The bound on what is due stays true as it is: timers only leave.
-        self.quiet = 0;
+        // Should the sink panic, the next call starts from here again. The bound on what is due stays
+        // true as it is: timers only leave.
+        self.floor = u64::MAX;
         if now < self.cursor.saturating_sub(STEP_BACK) {
             self.levels.rebase(self.cursor, now, &mut self.chunks);
             self.cursor = now;
         }
-        let check = self.is_littered();
         let mut work = Work::for_budget(budget);
         let mut fired = 0;
         let more = loop {
-            let head = self.head(now, check, &mut work);
+            let head = self.head(now, &mut work);
             if let Head::Nothing = head {
                 // Every slot that begins by now was opened, so the cursor may move there.
                 self.cursor = self.cursor.max(now);
@@ -78,15 +77,19 @@ impl<T> Wheel<T> {
                 Head::Nothing | Head::Unknown => break true,
             }
         };
-        let unfinished = self.levels.upkeep(check, &mut self.chunks, &self.entries);
+        let young = self.youth();
+        let (chunks, entries) = (&mut self.chunks, &self.entries);
+        let unfinished = self.levels.upkeep(young, chunks, entries);
         self.plan_sweep();
         self.next = self.bound();
-        self.quiet = if unfinished { 0 } else { self.next };
+        if !unfinished {
+            self.floor = self.cursor.saturating_sub(STEP_BACK);
+        }
         Advance { fired, more }
     }
 
     /// Opens slots until what comes first is known.
-    fn head(&mut self, now: u64, check: bool, work: &mut Work) -> Head {
+    fn head(&mut self, now: u64, work: &mut Work) -> Head {
         loop {
             let late = self.late.head(&self.entries, work);
             let run = self.run.head(&self.entries, work);
@@ -105,10 +108,7 @@ impl<T> Wheel<T> {
                 && due.is_none_or(|due| first.base < due || (first.base == due && first.level > 0))
             {
                 let (run, chunks) = (&mut self.run, &mut self.chunks);
-                if self
-                    .levels
-                    .open(first, check, run, work, chunks, &self.entries)
-                {
+                if self.levels.open(first, run, work, chunks, &self.entries) {
                     self.cursor = self.cursor.max(first.base);
                 }
                 continue;

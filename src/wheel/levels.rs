@@ -19,10 +19,11 @@
 //! more records than a run takes is dealt out in steps, from its head, into a row of its own, which
 //! takes the lower level's place when the slot is opened: before its time by `advance` and by
 //! inserts that take a new chunk, and when time jumps into it by as many calls of `advance` as it
-//! takes. Until the slot is opened, new records go to its own tail, behind everything dealt out, so
-//! the order of intake is kept.
+//! takes. What is young is left for later, as most of it may soon be cancelled. Until the slot is
+//! opened, new records go to its own tail, behind everything dealt out, so the order of intake is
+//! kept.
 
-use super::chunks::{CHUNK, Chunks, Record, Taken};
+use super::chunks::{Chunks, Record, Taken};
 use super::entries::Entries;
 use super::firing::Work;
 use super::run::Run;
@@ -43,9 +44,6 @@ const SCAN: usize = if cfg!(fuzzing) { 8 } else { 128 };
 /// Chunks dealt out ahead by an insert that takes a new one, and by one call of `advance`.
 const STEP: usize = if cfg!(fuzzing) { 1 } else { 2 };
 const STRIDE: usize = if cfg!(fuzzing) { 1 } else { 16 };
-
-/// Records that dealing out ahead leaves in the slot, so that it does not chase single records.
-const REST: usize = if cfg!(fuzzing) { CHUNK / 2 } else { 4 * CHUNK };
 
 /// The level and slot of a due time that is not before the cursor.
 #[inline]
@@ -132,12 +130,10 @@ impl Levels {
     }
 
     /// Empties the first slot, into the run or into the next lower level; the cursor may then move
-    /// to the slot's base. False where the work ran out before: call again to go on. With `check`,
-    /// what is stale is left out where records are dealt out.
+    /// to the slot's base. False where the work ran out before: call again to go on.
     pub(super) fn open<T>(
         &mut self,
         first: First,
-        check: bool,
         run: &mut Run,
         work: &mut Work,
         chunks: &mut Chunks,
@@ -150,7 +146,7 @@ impl Levels {
             work.spend(self.load(level, index, run, chunks));
             return true;
         }
-        self.sink(level, index, check, work, chunks, entries)
+        self.sink(level, index, work, chunks, entries)
     }
 
     /// Moves every record below the level of the highest digit in which two cursors differ to the
@@ -219,31 +215,31 @@ impl Levels {
         taken
     }
 
-    /// What an insert that took a new chunk does for the slots' future.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn upkeep_at_growth<T>(
+    /// What an insert that took a new chunk does for the slots' future. Lists of an age up to
+    /// `young` are left alone.
+    pub(super) fn note_growth<T>(
         &mut self,
-        (level, index): (usize, usize),
-        check: bool,
+        level: usize,
+        index: usize,
+        young: usize,
         chunks: &mut Chunks,
         entries: &Entries<T>,
     ) {
         if self.rows[level].slots[index].len() > RUN {
             self.look_ahead();
         }
-        self.deal_ahead(STEP, check, chunks, entries);
+        self.deal_ahead(STEP, young, chunks, entries);
     }
 
     /// What an advance does for the slots' future; true where there is more to do.
     pub(super) fn upkeep<T>(
         &mut self,
-        check: bool,
+        young: usize,
         chunks: &mut Chunks,
         entries: &Entries<T>,
     ) -> bool {
         self.look_ahead();
-        self.deal_ahead(STRIDE, check, chunks, entries)
+        self.deal_ahead(STRIDE, young, chunks, entries)
     }
 
     /// Takes up to [`RUN`] records, rounded up to a chunk, from the head of a slot into the run;
@@ -252,7 +248,7 @@ impl Levels {
         let slot = &mut self.rows[level].slots[index];
         let mut loaded = 0;
         while loaded < RUN
-            && let Some((taken, _)) = slot.take(chunks)
+            && let Some(taken) = slot.take(chunks)
         {
             loaded += taken.records().len();
             run.stage(taken.records());
@@ -269,7 +265,6 @@ impl Levels {
         &mut self,
         level: usize,
         index: usize,
-        check: bool,
         work: &mut Work,
         chunks: &mut Chunks,
         entries: &Entries<T>,
@@ -283,7 +278,7 @@ impl Levels {
             if work.is_spent() {
                 return false;
             }
-            work.spend(row.deal(level - 1, slot, STRIDE, check, chunks, entries));
+            work.spend(row.deal(level - 1, slot, chunks, entries));
         }
         let mut split = self.splits.swap_remove(split);
         std::mem::swap(&mut self.rows[level - 1], &mut *split.row);
@@ -307,25 +302,32 @@ impl Levels {
         }
     }
 
-    /// Takes a step with the nearest slot that is being dealt out; true where there is more to do.
+    /// Deals out a few chunks of the nearest slot that has some to be dealt out ahead; true where
+    /// there may be more.
     fn deal_ahead<T>(
         &mut self,
         limit: usize,
-        check: bool,
+        young: usize,
         chunks: &mut Chunks,
         entries: &Entries<T>,
     ) -> bool {
         let rows = &mut self.rows;
-        let waiting =
-            |split: &&mut Split| rows[split.level].slots[split.index].len() >= REST + CHUNK;
-        let nearest = self.splits.iter_mut().filter(waiting);
-        let Some(split) = nearest.min_by_key(|split| (split.level, split.index)) else {
+        let has_some =
+            |slot: &Slot, chunks: &Chunks| !slot.old.is_empty() || chunks.age(&slot.young) > young;
+        let waiting = self
+            .splits
+            .iter_mut()
+            .filter(|split| has_some(&rows[split.level].slots[split.index], chunks));
+        let Some(split) = waiting.min_by_key(|split| (split.level, split.index)) else {
             return false;
         };
-        let slot = &mut self.rows[split.level].slots[split.index];
-        let limit = limit.min(slot.len().saturating_sub(REST) / CHUNK);
-        let below = split.level - 1;
-        split.row.deal(below, slot, limit, check, chunks, entries);
+        let slot = &mut rows[split.level].slots[split.index];
+        for _ in 0..limit {
+            if !has_some(slot, chunks) {
+                break;
+            }
+            split.row.deal(split.level - 1, slot, chunks, entries);
+        }
         true
     }
 

@@ -37,8 +37,7 @@
 //! - Of records due at one tick, late ones were taken in before those in the run, and those in the
 //!   run before those on the levels. Each of the three keeps its own in order of intake, so merging
 //!   their heads, ties in that order, gives the order of the whole.
-//! - `quiet` and `next` are never later than the first due time, so an `advance` before them has
-//!   nothing to do.
+//! - `next` is never later than the first due time, so an `advance` before it has nothing to fire.
 //!
 //! # Decisions
 //!
@@ -117,7 +116,7 @@ pub struct Advance {
 /// Costs are bounded for each call unless the method says otherwise: no call moves more than some
 /// ten thousand records of 16 bytes, and most move one. Memory is proportional to the most timers
 /// ever pending at once, whatever the pattern of cancels: what cancelled timers leave behind, 16
-/// bytes each, is never much more than one and a half times as many as are pending, and is reused.
+/// bytes each, is never much more than what is pending, and is reused.
 ///
 /// ```
 /// use duewheel::Wheel;
@@ -136,8 +135,9 @@ pub struct Advance {
 pub struct Wheel<T> {
     /// The tick being worked on.
     cursor: u64,
-    /// Before this tick, `advance` has nothing to do. Not after `next`.
-    quiet: u64,
+    /// From this tick on and before `next`, `advance` has nothing to do: as far before the cursor
+    /// as the clock may step back, or no tick at all while there is work that is not due.
+    floor: u64,
     /// Not after the first due time; `u64::MAX` where nothing is pending.
     next: u64,
     entries: Entries<T>,
@@ -264,7 +264,7 @@ impl<T> Wheel<T> {
     /// ```
     #[inline]
     pub fn advance(&mut self, now: u64, budget: usize, sink: impl FnMut(Fired<T>)) -> Advance {
-        if now < self.quiet && now >= self.cursor.saturating_sub(STEP_BACK) {
+        if now < self.next && now >= self.floor {
             return Advance {
                 fired: 0,
                 more: false,
@@ -348,7 +348,7 @@ impl<T> Wheel<T> {
     fn from_parts(cursor: u64, entries: Entries<T>, chunks: Chunks) -> Self {
         Self {
             cursor,
-            quiet: u64::MAX,
+            floor: cursor.saturating_sub(STEP_BACK),
             next: u64::MAX,
             entries,
             run: Run::new(),
@@ -362,21 +362,22 @@ impl<T> Wheel<T> {
     #[inline]
     fn insert(&mut self, record: Record) {
         self.next = self.next.min(record.due);
-        self.quiet = self.quiet.min(record.due);
         if record.due < self.cursor {
             self.late.insert(record);
         } else if self.levels.insert(self.cursor, record, &mut self.chunks) {
-            let place = levels::place(self.cursor, record.due);
-            let check = self.is_littered();
-            self.levels
-                .upkeep_at_growth(place, check, &mut self.chunks, &self.entries);
+            self.note_growth(record.due);
         }
     }
 
-    /// Whether so much is stale that it is worth a look at each record that is moved.
-    fn is_littered(&self) -> bool {
-        let records = self.records();
-        records.saturating_sub(self.entries.len()) > records / 8
+    /// Does what is due about the slot of a due time that has just taken a new chunk.
+    #[cold]
+    #[inline(never)]
+    fn note_growth(&mut self, due: u64) {
+        let (level, index) = levels::place(self.cursor, due);
+        let young = self.youth();
+        self.sweep_young(level, index, young);
+        self.levels
+            .note_growth(level, index, young, &mut self.chunks, &self.entries);
     }
 
     /// Makes room for more reschedules of a timer that has come to the end of its stamps: where no
@@ -450,7 +451,7 @@ impl<T> Drop for Drain<'_, T> {
     fn drop(&mut self) {
         self.by_ref().for_each(drop);
         self.wheel.plan_sweep();
-        (self.wheel.quiet, self.wheel.next) = (u64::MAX, u64::MAX);
+        self.wheel.next = u64::MAX;
     }
 }
 

@@ -37,12 +37,10 @@ impl Slot {
         self.old.is_empty() && self.young.is_empty()
     }
 
-    /// Takes out the first chunk, and whether it had been looked through.
-    pub(super) fn take(&mut self, chunks: &mut Chunks) -> Option<(Taken, bool)> {
-        if let Some(taken) = chunks.take(&mut self.old) {
-            return Some((taken, true));
-        }
-        Some((chunks.take(&mut self.young)?, false))
+    /// Takes out the first chunk.
+    pub(super) fn take(&mut self, chunks: &mut Chunks) -> Option<Taken> {
+        let old = chunks.take(&mut self.old);
+        old.or_else(|| chunks.take(&mut self.young))
     }
 
     /// Moves all of another slot behind this one's.
@@ -114,44 +112,35 @@ impl Row {
     pub(super) fn take(&mut self, chunks: &mut Chunks) -> Option<Taken> {
         let index = self.occupied.trailing_zeros() as usize;
         let slot = self.slots.get_mut(index)?;
-        let (taken, _) = slot.take(chunks)?;
+        let taken = slot.take(chunks)?;
         if slot.is_empty() {
             self.occupied &= !(1 << index);
         }
         Some(taken)
     }
 
-    /// Deals up to `limit` chunks from the head of a slot of the level above out to this row;
-    /// returns how many records they held. With `check`, stale ones are left out.
+    /// Deals the first chunk of a slot of the level above out to this row, which is empty but for
+    /// what was dealt out to it. Leaves out what is stale, so that the rest counts as old. Returns
+    /// how many records the chunk held.
     pub(super) fn deal<T>(
         &mut self,
         level: usize,
         from: &mut Slot,
-        limit: usize,
-        check: bool,
         chunks: &mut Chunks,
         entries: &Entries<T>,
     ) -> usize {
-        let mut seen = 0;
-        for _ in 0..limit {
-            let Some((taken, old)) = from.take(chunks) else {
-                break;
-            };
-            seen += taken.records().len();
-            let kept = taken.select(|record| !check || entries.may_be_live(record));
-            taken.for_each(kept, |record| {
-                let index = digit(record.due, level);
-                let slot = &mut self.slots[index];
-                self.occupied |= 1 << index;
-                // What is old comes before what is young, always.
-                if (old || check) && slot.young.is_empty() {
-                    chunks.append(&mut slot.old, record);
-                } else {
-                    chunks.append(&mut slot.young, record);
-                }
-            });
-        }
-        seen
+        let Some(taken) = from.take(chunks) else {
+            return 0;
+        };
+        let live = taken.select(|record| entries.may_be_live(record));
+        taken.for_each(live, |record| {
+            let index = digit(record.due, level);
+            let slot = &mut self.slots[index];
+            debug_assert!(slot.young.is_empty(), "what is dealt out comes first");
+            self.occupied |= 1 << index;
+            chunks.append(&mut slot.old, record);
+        });
+        taken.records().len()
     }
 }
 
@@ -202,7 +191,7 @@ mod tests {
             chunks.append(&mut from.young, record);
         }
         for step in 0.. {
-            if row.deal(0, &mut from, 1, step % 3 == 0, &mut chunks, &entries) == 0 {
+            if row.deal(0, &mut from, &mut chunks, &entries) == 0 {
                 break;
             }
             if step % 2 == 0 {

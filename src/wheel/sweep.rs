@@ -2,16 +2,17 @@
 //!
 //! A cancel leaves its timer's record behind, wherever it is. As every timer has exactly one live
 //! record, the number of stale ones is known without counting: what is held less what is pending.
-//! When they are too many, a **pass** goes through the whole wheel, slot by slot; each cancel and
-//! reschedule then takes a step of it, a few chunks, until it is done. So no call does more than a
-//! step, and the records of a wheel are never many more than two and a half times its timers.
+//! They go in three ways, none of which does more than a few chunks at a time:
 //!
-//! Most passes look only at the **young**: what was taken in since its slot was last looked
-//! through. Most timers that are cancelled at all are cancelled young, and what has survived a pass
-//! is mostly there to stay: looking at it again would cost a cache miss and find nothing. When that
-//! does not hold, a pass finds little, and the next few are **thorough**: they wait until more is
-//! stale, and look at everything. It is the weak generational hypothesis of garbage collectors
-//! (Ungar, "Generation Scavenging", 1984).
+//! - **With the timers that come.** Most timers that are cancelled at all are cancelled young. So a
+//!   slot that takes a new chunk looks through the first of those that it has not looked through
+//!   yet, if enough timers came to the wheel since that was begun; what is live in it counts as old
+//!   from then on. Where that finds little it is left for a while. (The weak generational
+//!   hypothesis of garbage collectors: Ungar, "Generation Scavenging", 1984.)
+//! - **In passes** over the whole wheel, slot by slot, young and old. One begins when there are as
+//!   many stale records as timers, and each cancel and reschedule takes a step of it until it is
+//!   done. So a wheel never holds many more than two records a timer.
+//! - When their time comes: nothing fires unless it is live.
 
 use super::Wheel;
 use super::chunks::{CHUNK, Chunks};
@@ -22,58 +23,49 @@ use super::slots::{Row, SLOTS};
 /// Stale records that are not worth a pass, however few the timers.
 const SLACK: usize = if cfg!(fuzzing) { 4 } else { 512 };
 
-/// Chunks a step looks through.
+/// Chunks a step of a pass looks through.
 const STEP: usize = if cfg!(fuzzing) { 1 } else { 2 };
 
-/// How many passes are thorough after one that found too little among the young.
-const THOROUGH: u32 = 4;
+/// A chunk is left alone until as many others were begun as one in so many of the timers would
+/// fill, and some more.
+const YOUNG: usize = 8;
+const SOME: usize = if cfg!(fuzzing) { 2 } else { 64 };
+
+/// How many chances are let go after a look that found little.
+const REST: u32 = 32;
 
 /// The state of sweeping.
 pub(super) struct Sweep {
     pass: Option<Pass>,
-    /// How many passes to come are thorough.
-    thorough: u32,
     /// How many records may still go stale until there is something to do; never 0.
     allowance: usize,
+    /// How many more chances to look at the young are let go.
+    rest: u32,
 }
 
-/// A pass under way.
+/// A pass under way: where it is.
 struct Pass {
-    thorough: bool,
-    /// Where it is: the row, counting those dealt out ahead after the levels, and the slot.
+    /// The row, counting those dealt out ahead after the levels, and the slot.
     row: usize,
     index: usize,
     /// Whether it has begun with that slot.
     entered: bool,
-    /// Records looked at, and dropped.
-    seen: usize,
-    dropped: usize,
 }
 
 impl Sweep {
     pub(super) const fn new() -> Self {
         Self {
             pass: None,
-            thorough: 0,
             allowance: 1,
+            rest: 0,
         }
     }
 
-    /// How many more stale records a wheel of so many records and timers may have until it is time
-    /// for a pass: half as many as timers, and for a thorough pass one and a half times as many.
-    /// Where more timers go than come, the limit comes nearer with each.
+    /// How many more records may go stale in a wheel of so many records and timers before a pass
+    /// begins. With each, the timers, and so the limit, may be one less.
     const fn plan(&mut self, records: usize, timers: usize) {
-        let (limit, halves) = if self.thorough > 0 {
-            (timers + timers / 2, 5)
-        } else {
-            (timers / 2, 3)
-        };
-        let room = (limit + SLACK).saturating_sub(records.saturating_sub(timers));
-        self.allowance = if self.pass.is_some() || room == 0 {
-            1
-        } else {
-            1 + room * 2 / halves
-        };
+        let room = (timers + SLACK).saturating_sub(records.saturating_sub(timers));
+        self.allowance = if self.pass.is_some() { 1 } else { 1 + room / 2 };
     }
 }
 
@@ -93,6 +85,31 @@ impl<T> Wheel<T> {
         self.sweep.plan(self.records(), self.entries.len());
     }
 
+    /// The age up to which a list is young.
+    pub(super) fn youth(&self) -> usize {
+        SOME + self.entries.len() / (CHUNK * YOUNG)
+    }
+
+    /// Looks through what is no longer young of a slot that has just taken a new chunk.
+    pub(super) fn sweep_young(&mut self, level: usize, index: usize, young: usize) {
+        let slot = &mut self.levels.rows[level].slots[index];
+        // Two, so that a backlog shrinks.
+        for _ in 0..2 {
+            if self.chunks.age(&slot.young) <= young {
+                return;
+            }
+            if self.sweep.rest > 0 {
+                self.sweep.rest -= 1;
+                return;
+            }
+            if let Some((seen, dropped)) = slot.sweep(&mut self.chunks, &self.entries)
+                && dropped * 2 < seen
+            {
+                self.sweep.rest = REST;
+            }
+        }
+    }
+
     /// Takes a step of the pass under way, or begins one if it is time.
     #[cold]
     #[inline(never)]
@@ -102,44 +119,24 @@ impl<T> Wheel<T> {
             self.levels.clear(&mut self.chunks);
             self.run.clear();
         }
-        let Some(mut pass) = self.sweep.pass.take().or_else(|| self.begin_pass()) else {
-            return;
+        let mut pass = match self.sweep.pass.take() {
+            Some(pass) => pass,
+            None if self.records() > 2 * self.entries.len() + SLACK => Pass::new(),
+            None => return,
         };
         let chunks = pass.step(&mut self.levels, &mut self.chunks, &self.entries);
         if chunks > 0 || !self.late.sweep(STEP * CHUNK, &self.entries) {
             self.sweep.pass = Some(pass);
-            return;
+        } else {
+            self.run.compact(&self.entries);
         }
-        self.run.compact(&self.entries);
-        if pass.thorough {
-            self.sweep.thorough = self.sweep.thorough.saturating_sub(1);
-        } else if pass.dropped * 2 < pass.seen {
-            self.sweep.thorough = THOROUGH;
-        }
-    }
-
-    /// A new pass, if it is time for one.
-    fn begin_pass(&mut self) -> Option<Pass> {
-        let (records, timers) = (self.records(), self.entries.len());
-        self.sweep.plan(records, timers);
-        if self.sweep.thorough == 0 && self.sweep.allowance == 1 {
-            let old: usize = self.levels.slots().map(|slot| slot.old.len()).sum();
-            let (young, stale) = (records - old, records.saturating_sub(timers));
-            if young * 2 < stale || young > old {
-                // Most of what is stale is old, or to look at the young is no less than to look at
-                // most of all.
-                self.sweep.thorough = 1;
-                self.sweep.plan(records, timers);
-            }
-        }
-        (self.sweep.allowance == 1).then(|| Pass::new(self.sweep.thorough > 0))
     }
 
     /// Drops every stale record at once. For the one occasion in thousands of millions of
     /// reschedules of a timer that asks for it.
     #[cold]
     pub(super) fn sweep_all(&mut self) {
-        let mut pass = Pass::new(true);
+        let mut pass = Pass::new();
         while pass.step(&mut self.levels, &mut self.chunks, &self.entries) > 0 {}
         self.run.compact(&self.entries);
         while !self.late.sweep(CHUNK, &self.entries) {}
@@ -150,14 +147,11 @@ impl<T> Wheel<T> {
 }
 
 impl Pass {
-    const fn new(thorough: bool) -> Self {
+    const fn new() -> Self {
         Self {
-            thorough,
             row: 0,
             index: 0,
             entered: false,
-            seen: 0,
-            dropped: 0,
         }
     }
 
@@ -171,14 +165,10 @@ impl Pass {
                 continue;
             }
             let slot = &mut row.slots[self.index];
-            if !std::mem::replace(&mut self.entered, true) && self.thorough {
+            if !std::mem::replace(&mut self.entered, true) {
                 slot.rejuvenate(chunks);
             }
-            if let Some((seen, dropped)) = slot.sweep(chunks, entries) {
-                self.seen += seen;
-                self.dropped += dropped;
-                done += 1;
-            }
+            done += usize::from(slot.sweep(chunks, entries).is_some());
             if slot.young.is_empty() {
                 levels.note_swept(self.row, self.index);
                 self.index += 1;

@@ -13,9 +13,6 @@
 //! Single entries, latest first, would scatter over all of memory as soon as some timers outlive
 //! their neighbours: every schedule would touch another line of another page. Address order, or the
 //! emptiest region first, would walk through memory that has long left the cache.
-//!
-//! Only the number of free entries is kept of a word, one byte, so that giving one up touches
-//! little; which they are is seen when the word is used.
 
 /// Entries a word.
 pub(super) const WORD: usize = 64;
@@ -39,16 +36,38 @@ const WINDOW: usize = 64;
 /// No word: the end of the stack.
 const NONE: u32 = u32::MAX;
 
+/// 64 neighbouring entries. What giving one up touches is side by side.
+#[derive(Clone, Copy)]
+struct Word {
+    /// One bit an entry, set while it is free and the word not open.
+    free: u64,
+    /// When it was used last, by `Vacancies::clock`.
+    used: u32,
+    /// The next word below on the stack.
+    below: u32,
+    /// Bits set in `free`.
+    count: u8,
+}
+
+/// The free entries of a word that is being used up.
+#[derive(Clone, Copy)]
+pub(super) struct Open {
+    /// Number of the word's first entry.
+    pub(super) base: u32,
+    /// One bit an entry.
+    pub(super) free: u64,
+}
+
+impl Open {
+    pub(super) const NOTHING: Self = Self { base: 0, free: 0 };
+}
+
 /// The words of a slab.
 pub(super) struct Vacancies {
-    /// Free entries of each word; 0 while it is being used up, but for those freed since.
-    counts: Vec<u8>,
-    /// When each word was used last, by `clock`.
-    used: Vec<u32>,
+    words: Vec<Word>,
     /// Counts the words used; wraps.
     clock: u32,
-    /// The stack of the words that are ready: the next below each.
-    below: Vec<u32>,
+    /// The stack of the words that are ready.
     ready: u32,
     /// The first word of the window to be searched next.
     window: usize,
@@ -57,106 +76,116 @@ pub(super) struct Vacancies {
 impl Vacancies {
     pub(super) const fn new() -> Self {
         Self {
-            counts: Vec::new(),
-            used: Vec::new(),
+            words: Vec::new(),
             clock: 0,
-            below: Vec::new(),
             ready: NONE,
             window: 0,
         }
     }
 
-    /// Adds a word in which nothing is free yet.
+    /// Adds a word in which nothing is free.
     pub(super) fn push_word(&mut self) {
-        self.counts.push(0);
-        self.below.push(NONE);
-        self.used.push(self.clock);
+        self.words.push(Word {
+            free: 0,
+            used: self.clock,
+            below: NONE,
+            count: 0,
+        });
     }
 
-    /// Counts an entry as free.
+    /// Marks an entry as free.
     #[inline]
     pub(super) fn add(&mut self, entry: u32) {
-        let word = entry as usize / WORD;
-        let count = &mut self.counts[word];
-        *count += 1;
-        if *count == READY {
-            self.push_if_lately_used(word);
+        let number = entry as usize / WORD;
+        let word = &mut self.words[number];
+        debug_assert!(word.free >> (entry % 64) & 1 == 0, "freed once");
+        word.free |= 1 << (entry % 64);
+        word.count += 1;
+        if word.count == READY {
+            self.push_if_used_lately(number);
         }
     }
 
-    /// The word to be used next, where `free` entries in all are free and not being used up: the
+    /// The word to be used next, where `free` entries in all are free and in no open word: the
     /// latest that is ready, else one that is not if many are free.
-    pub(super) fn take(&mut self, free: usize) -> Option<usize> {
+    pub(super) fn take(&mut self, free: usize) -> Option<Open> {
         if self.ready != NONE {
-            let word = self.ready as usize;
-            self.ready = self.below[word];
-            return Some(self.open(word));
+            let number = self.ready as usize;
+            self.ready = self.words[number].below;
+            return Some(self.open(number));
         }
-        if free * SPARE < self.counts.len() * WORD {
+        if free * SPARE < self.words.len() * WORD {
             return None;
         }
         self.take_from_window()
     }
 
     /// Any word with a free entry, however long the search, where none is ready.
-    pub(super) fn take_any(&mut self) -> Option<usize> {
-        let windows = self.counts.len().div_ceil(WINDOW);
+    pub(super) fn take_any(&mut self) -> Option<Open> {
+        let windows = self.words.len().div_ceil(WINDOW);
         (0..windows).find_map(|_| self.take_from_window())
     }
 
+    /// Whether an entry is free and its word not open.
+    pub(super) fn contains(&self, entry: u32) -> bool {
+        self.words[entry as usize / WORD].free >> (entry % 64) & 1 == 1
+    }
+
     /// The word with the most free entries of the next window.
-    fn take_from_window(&mut self) -> Option<usize> {
-        if self.window >= self.counts.len() {
+    fn take_from_window(&mut self) -> Option<Open> {
+        if self.window >= self.words.len() {
             self.window = 0;
         }
         let start = self.window;
-        let end = self.counts.len().min(start + WINDOW);
-        let counts = &self.counts[start..end];
-        let most = counts.iter().copied().max().unwrap_or(0);
+        let end = self.words.len().min(start + WINDOW);
+        let window = &self.words[start..end];
+        let most = window.iter().map(|word| word.count).max().unwrap_or(0);
         if most < WORTHWHILE {
             self.window = end;
         }
-        let place = counts.iter().position(|&count| count == most)?;
+        let place = window.iter().position(|word| word.count == most)?;
         (most > 0).then(|| self.open(start + place))
     }
 
-    fn open(&mut self, word: usize) -> usize {
+    fn open(&mut self, number: usize) -> Open {
         self.clock = self.clock.wrapping_add(1);
-        self.used[word] = self.clock;
-        self.counts[word] = 0;
-        word
-    }
-
-    #[cold]
-    fn push_if_lately_used(&mut self, word: usize) {
-        let age = self.clock.wrapping_sub(self.used[word]);
-        if age <= FEW.max(self.counts.len() as u32 / LATELY) {
-            self.below[word] = self.ready;
-            self.ready = word as u32;
+        let word = &mut self.words[number];
+        word.used = self.clock;
+        word.count = 0;
+        Open {
+            base: (number * WORD) as u32,
+            free: std::mem::take(&mut word.free),
         }
     }
 
-    /// Free entries counted in a word.
-    pub(super) fn count(&self, word: usize) -> usize {
-        usize::from(self.counts[word])
+    #[cold]
+    fn push_if_used_lately(&mut self, number: usize) {
+        let lately = FEW.max(self.words.len() as u32 / LATELY);
+        let word = &mut self.words[number];
+        if self.clock.wrapping_sub(word.used) <= lately {
+            word.below = self.ready;
+            self.ready = number as u32;
+        }
     }
 
-    /// Panics unless counts and stack agree.
-    pub(super) fn check_invariants(&self) {
+    /// Panics unless bits, counts and stack agree. The number of free entries in words not open.
+    pub(super) fn check_invariants(&self) -> usize {
         let mut on_stack = Vec::new();
         let mut at = self.ready;
         while at != NONE {
             on_stack.push(at);
-            assert!(on_stack.len() <= self.counts.len(), "the stack ends");
-            at = self.below[at as usize];
+            assert!(on_stack.len() <= self.words.len(), "the stack ends");
+            let word = &self.words[at as usize];
+            assert!(word.count >= READY, "words on the stack are ready");
+            at = word.below;
         }
         on_stack.sort_unstable();
-        let ready = |&word: &u32| self.counts[word as usize] >= READY;
-        assert!(on_stack.iter().all(ready), "words on the stack are ready");
-        on_stack.dedup_by(|word, next| {
-            assert_ne!(word, next, "on the stack once");
-            false
-        });
+        assert!(on_stack.is_sorted_by(|a, b| a < b), "on the stack once");
+        let count = |word: &Word| {
+            assert_eq!(word.free.count_ones(), u32::from(word.count));
+            usize::from(word.count)
+        };
+        self.words.iter().map(count).sum()
     }
 }
 
@@ -170,6 +199,12 @@ mod tests {
         vacancies
     }
 
+    /// Number of the word taken, and of its free entries.
+    fn take(vacancies: &mut Vacancies, free: usize) -> Option<(u32, u32)> {
+        let open = vacancies.take(free)?;
+        Some((open.base / 64, open.free.count_ones()))
+    }
+
     #[test]
     fn a_word_used_lately_goes_first_when_a_part_of_it_is_free() {
         let mut vacancies = words(1_000);
@@ -178,14 +213,14 @@ mod tests {
                 vacancies.add(word * 64 + place);
             }
         }
-        vacancies.check_invariants();
-        assert_eq!(vacancies.take(47), Some(3));
-        assert_eq!(vacancies.take(31), Some(5));
+        assert_eq!(vacancies.check_invariants(), 47);
+        assert_eq!(take(&mut vacancies, 47), Some((3, 16)));
+        assert_eq!(take(&mut vacancies, 31), Some((5, 16)));
         // The third lacks one, and far fewer than a third of all entries are free.
-        assert_eq!(vacancies.take(15), None);
-        assert_eq!(vacancies.count(9), 15);
-        assert_eq!(vacancies.take_any(), Some(9));
-        vacancies.check_invariants();
+        assert_eq!(take(&mut vacancies, 15), None);
+        assert_eq!(vacancies.check_invariants(), 15);
+        assert_eq!(vacancies.take_any().map(|word| word.base), Some(9 * 64));
+        assert_eq!(vacancies.check_invariants(), 0);
     }
 
     #[test]
@@ -194,16 +229,13 @@ mod tests {
         for _ in 0..=1_000 / LATELY {
             // In turn used up and freed.
             (0..u32::from(READY)).for_each(|entry| vacancies.add(entry));
-            assert_eq!(vacancies.take(16), Some(0));
+            assert_eq!(take(&mut vacancies, 16), Some((0, 16)));
         }
-        (0..64).for_each(|entry| vacancies.add(999 * 64 + entry));
-        assert_eq!(vacancies.take(64), None);
-        assert_eq!(
-            vacancies.take(1_000 * WORD / SPARE + 1),
-            None,
-            "not in this window"
-        );
-        assert_eq!(vacancies.take_any(), Some(999));
+        (0..64).for_each(|place| vacancies.add(999 * 64 + place));
+        assert_eq!(take(&mut vacancies, 64), None);
+        // Not in the first window.
+        assert_eq!(take(&mut vacancies, 1_000 * WORD), None);
+        assert_eq!(vacancies.take_any().map(|word| word.base), Some(999 * 64));
     }
 
     #[test]
@@ -216,12 +248,10 @@ mod tests {
             free += 1;
         }
         while free * SPARE >= 256 * WORD {
-            let word = vacancies.take(free).expect("many are free");
-            free -= (word * WORD..(word + 1) * WORD)
-                .filter(|entry| entry % 5 < 2)
-                .count();
-            vacancies.check_invariants();
+            let (_, taken) = take(&mut vacancies, free).expect("many are free");
+            free -= taken as usize;
+            assert_eq!(vacancies.check_invariants(), free);
         }
-        assert_eq!(vacancies.take(free), None);
+        assert_eq!(take(&mut vacancies, free), None);
     }
 }
