@@ -5,8 +5,8 @@
 //! one iteration to the next: only the workloads called `cold` begin with memory never used before.
 //! Time is virtual, a tick is a millisecond, and the value of a timer is a `u64`.
 //!
-//! A thousand to a million timers by default. Ten million take longer than one cares to wait for
-//! every day, and several gigabytes; other populations come from the environment:
+//! A thousand to a million timers by default. Ten million, or any other populations, come from the
+//! environment, as they take longer than one cares to wait for every day:
 //!
 //! ```text
 //! DUEWHEEL_BENCH_POPULATIONS=10000000 cargo bench --bench wheel -- churn
