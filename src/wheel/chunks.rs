@@ -52,12 +52,12 @@ impl std::fmt::Debug for Record {
     }
 }
 
-/// Records a chunk: 512 bytes, eight cache lines. Longer chunks would waste more in the many slots
+/// Records a chunk: 1 KiB, sixteen cache lines. Longer chunks would waste more in the many slots
 /// that hold few records, shorter ones would break up the streams.
-pub(super) const CHUNK: usize = 32;
+pub(super) const CHUNK: usize = 64;
 
 /// Chunks a segment: 64 KiB of records, so growth is one modest allocation and never a copy.
-const SEGMENT: usize = 128;
+const SEGMENT: usize = 64;
 
 /// Bits of a record's position that name its place in the chunk, and in the segment.
 const IN_CHUNK: u32 = CHUNK.trailing_zeros();
@@ -143,17 +143,17 @@ impl Taken {
     /// One bit a record that passes the test, the first lowest. Free of branches: the test is a load
     /// that often misses, and a branch on it would hold up the loads behind it.
     #[inline]
-    pub(super) fn select(&self, mut keep: impl FnMut(Record) -> bool) -> u32 {
+    pub(super) fn select(&self, mut keep: impl FnMut(Record) -> bool) -> u64 {
         let mut selected = 0;
         for (at, &record) in self.records().iter().enumerate() {
-            selected |= u32::from(keep(record)) << at;
+            selected |= u64::from(keep(record)) << at;
         }
         selected
     }
 
     /// Calls with each selected record, in order.
     #[inline]
-    pub(super) fn for_each(&self, mut selected: u32, mut call: impl FnMut(Record)) {
+    pub(super) fn for_each(&self, mut selected: u64, mut call: impl FnMut(Record)) {
         while selected != 0 {
             call(self.records[selected.trailing_zeros() as usize % CHUNK]);
             selected &= selected - 1;

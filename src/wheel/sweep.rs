@@ -24,12 +24,12 @@ use super::slots::{Row, SLOTS};
 const SLACK: usize = if cfg!(fuzzing) { 4 } else { 512 };
 
 /// Chunks a step of a pass looks through.
-const STEP: usize = if cfg!(fuzzing) { 1 } else { 2 };
+const STEP: usize = 1;
 
 /// A chunk is left alone until as many others were begun as one in so many of the timers would
 /// fill, and some more.
 const YOUNG: usize = 8;
-const SOME: usize = if cfg!(fuzzing) { 2 } else { 64 };
+const SOME: usize = if cfg!(fuzzing) { 2 } else { 32 };
 
 /// How many chances are let go after a look that found little.
 const REST: u32 = 32;

@@ -18,7 +18,7 @@
 pub(super) const WORD: usize = 64;
 
 /// A word that was used lately is ready again with so many free entries.
-const READY: u8 = 16;
+const READY: u32 = 16;
 
 /// "Lately": within the last one in so many of all words to be used, but not of the last few.
 const LATELY: u32 = 8;
@@ -28,7 +28,7 @@ const FEW: u32 = 64;
 const SPARE: usize = 3;
 
 /// A window is left when its emptiest word has fewer free entries.
-const WORTHWHILE: u8 = 48;
+const WORTHWHILE: u32 = 48;
 
 /// Words a window.
 const WINDOW: usize = 64;
@@ -43,10 +43,8 @@ struct Word {
     free: u64,
     /// When it was used last, by `Vacancies::clock`.
     used: u32,
-    /// The next word below on the stack.
-    below: u32,
     /// Bits set in `free`.
-    count: u8,
+    count: u32,
 }
 
 /// The free entries of a word that is being used up.
@@ -65,6 +63,8 @@ impl Open {
 /// The words of a slab.
 pub(super) struct Vacancies {
     words: Vec<Word>,
+    /// Of a word on the stack of those that are ready, the next below.
+    below: Vec<u32>,
     /// Counts the words used; wraps.
     clock: u32,
     /// The stack of the words that are ready.
@@ -77,6 +77,7 @@ impl Vacancies {
     pub(super) const fn new() -> Self {
         Self {
             words: Vec::new(),
+            below: Vec::new(),
             clock: 0,
             ready: NONE,
             window: 0,
@@ -88,9 +89,9 @@ impl Vacancies {
         self.words.push(Word {
             free: 0,
             used: self.clock,
-            below: NONE,
             count: 0,
         });
+        self.below.push(NONE);
     }
 
     /// Marks an entry as free.
@@ -111,7 +112,7 @@ impl Vacancies {
     pub(super) fn take(&mut self, free: usize) -> Option<Open> {
         if self.ready != NONE {
             let number = self.ready as usize;
-            self.ready = self.words[number].below;
+            self.ready = self.below[number];
             return Some(self.open(number));
         }
         if free * SPARE < self.words.len() * WORD {
@@ -161,9 +162,8 @@ impl Vacancies {
     #[cold]
     fn push_if_used_lately(&mut self, number: usize) {
         let lately = FEW.max(self.words.len() as u32 / LATELY);
-        let word = &mut self.words[number];
-        if self.clock.wrapping_sub(word.used) <= lately {
-            word.below = self.ready;
+        if self.clock.wrapping_sub(self.words[number].used) <= lately {
+            self.below[number] = self.ready;
             self.ready = number as u32;
         }
     }
@@ -175,15 +175,15 @@ impl Vacancies {
         while at != NONE {
             on_stack.push(at);
             assert!(on_stack.len() <= self.words.len(), "the stack ends");
-            let word = &self.words[at as usize];
-            assert!(word.count >= READY, "words on the stack are ready");
-            at = word.below;
+            let count = self.words[at as usize].count;
+            assert!(count >= READY, "words on the stack are ready");
+            at = self.below[at as usize];
         }
         on_stack.sort_unstable();
         assert!(on_stack.is_sorted_by(|a, b| a < b), "on the stack once");
         let count = |word: &Word| {
-            assert_eq!(word.free.count_ones(), u32::from(word.count));
-            usize::from(word.count)
+            assert_eq!(word.free.count_ones(), word.count);
+            word.count as usize
         };
         self.words.iter().map(count).sum()
     }
@@ -209,7 +209,7 @@ mod tests {
     fn a_word_used_lately_goes_first_when_a_part_of_it_is_free() {
         let mut vacancies = words(1_000);
         for word in [5, 3, 9] {
-            for place in 0..u32::from(READY) - u32::from(word == 9) {
+            for place in 0..READY - u32::from(word == 9) {
                 vacancies.add(word * 64 + place);
             }
         }
@@ -228,7 +228,7 @@ mod tests {
         let mut vacancies = words(1_000);
         for _ in 0..=1_000 / LATELY {
             // In turn used up and freed.
-            (0..u32::from(READY)).for_each(|entry| vacancies.add(entry));
+            (0..READY).for_each(|entry| vacancies.add(entry));
             assert_eq!(take(&mut vacancies, 16), Some((0, 16)));
         }
         (0..64).for_each(|place| vacancies.add(999 * 64 + place));
