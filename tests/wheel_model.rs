@@ -74,14 +74,14 @@ fn operation<M: Moment + std::fmt::Debug + 'static>(
         10 => moment().prop_map(Operation::Schedule),
         5 => (moment(), any::<u8>(), prop_oneof![Just(0u16), 1u16..4, any::<u16>()])
             .prop_map(|(due, count, step)| Operation::Burst { due, count, step }),
-        6 => any::<u32>().prop_map(Operation::Cancel),
-        6 => (any::<u32>(), moment()).prop_map(|(number, due)| Operation::Reschedule(number, due)),
-        2 => any::<u32>().prop_map(Operation::Get),
-        2 => any::<u32>().prop_map(Operation::GetMut),
+        6 => any::<u16>().prop_map(Operation::Cancel),
+        6 => (any::<u16>(), moment()).prop_map(|(number, due)| Operation::Reschedule(number, due)),
+        2 => any::<u16>().prop_map(Operation::Get),
+        2 => any::<u16>().prop_map(Operation::GetMut),
         8 => (distance(), budget()).prop_map(|(by, budget)| Operation::Advance { by, budget }),
         16 => budget().prop_map(|budget| Operation::AdvanceSame { budget }),
         1 => budget().prop_map(|budget| Operation::AdvanceUntilDone { budget }),
-        4 => Just(Operation::AdvanceToNext),
+        4 => budget().prop_map(|budget| Operation::AdvanceToNext { budget }),
         3 => (moment(), budget()).prop_map(|(to, budget)| Operation::Jump { to, budget }),
         4 => rare().prop_map(Operation::Rare),
     ]
@@ -150,7 +150,7 @@ fn scripts_often_go_on_with_an_unfinished_tick() {
         resumed_near += run(1 << 36, &script.current());
     }
     println!("resumed: {resumed_anywhere} anywhere, {resumed_near} near boundaries");
-    assert!(resumed_anywhere >= SCRIPTS && resumed_near >= SCRIPTS);
+    assert!(resumed_anywhere >= 2 * SCRIPTS && resumed_near >= 2 * SCRIPTS);
 }
 
 /// Timers of one long run, and steps of it.

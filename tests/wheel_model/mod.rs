@@ -77,10 +77,10 @@ impl Pair {
                     self.schedule(first.saturating_add(number * u64::from(step)));
                 }
             }
-            Operation::Cancel(number) => self.cancel(number as usize),
+            Operation::Cancel(number) => self.cancel(usize::from(number)),
             Operation::Reschedule(number, due) => {
                 let due = self.tick(due);
-                self.reschedule(number as usize, due);
+                self.reschedule(usize::from(number), due);
             }
             Operation::Get(number) => {
                 if let Some((handle, expected)) = self.lookup(number) {
@@ -96,7 +96,8 @@ impl Pair {
                     assert_eq!(value.as_deref().copied(), expected.map(|(_, value)| value));
                     if let Some(value) = value {
                         *value = value.wrapping_add(1);
-                        let (_, key) = self.model.timers[number as usize % self.model.timers.len()];
+                        let (_, key) =
+                            self.model.timers[usize::from(number) % self.model.timers.len()];
                         let (_, value) = self.model.pending.get_mut(&key.unwrap()).unwrap();
                         *value = value.wrapping_add(1);
                     }
@@ -110,14 +111,13 @@ impl Pair {
             Operation::AdvanceUntilDone { budget } => {
                 self.advance_until_done(self.model.now, budget.timers());
             }
-            Operation::AdvanceToNext => {
+            Operation::AdvanceToNext { budget } => {
                 if let Some(next) = self.wheel.next_due() {
-                    let before = self.model.pending.len();
-                    self.advance(next.max(self.model.now), usize::MAX);
-                    let fired = before - self.model.pending.len();
+                    let now = next.max(self.model.now);
+                    let Advance { fired, more } = self.advance_once(now, budget.timers());
                     let rose = self.wheel.next_due().is_none_or(|bound| bound > next);
                     assert!(
-                        fired > 0 || rose,
+                        fired > 0 || rose || more,
                         "advancing to the bound {next} made no progress"
                     );
                 }
@@ -283,11 +283,12 @@ impl Pair {
     /// Compares every timer, and checks the wheel's insides. Linear.
     pub fn check(&self) {
         self.wheel.check_invariants();
-        let shown: BTreeMap<Handle, (u64, u64)> = self
+        let mut shown: Vec<(Handle, u64, u64)> = self
             .wheel
             .iter()
-            .map(|(handle, due, value)| (handle, (due, *value)))
+            .map(|(handle, due, value)| (handle, due, *value))
             .collect();
+        shown.sort_unstable();
         assert_eq!(shown, self.model.all());
     }
 
@@ -325,8 +326,8 @@ impl Pair {
         })
     }
 
-    fn lookup(&mut self, number: u32) -> Option<(Handle, Option<(u64, u64)>)> {
-        let (handle, key) = self.model.timer(number as usize)?;
+    fn lookup(&mut self, number: u16) -> Option<(Handle, Option<(u64, u64)>)> {
+        let (handle, key) = self.model.timer(usize::from(number))?;
         let key = *key;
         Some((handle, key.map(|key| (key.0, self.model.pending[&key].1))))
     }
@@ -385,11 +386,14 @@ impl Model {
         self.timers[number].1 = None;
     }
 
-    fn all(&self) -> BTreeMap<Handle, (u64, u64)> {
+    /// What is pending, by handle: handle, due time and value.
+    fn all(&self) -> Vec<(Handle, u64, u64)> {
         let shown = |(key, (number, value)): (&(u64, u64), &(usize, u64))| {
-            (self.timers[*number].0, (key.0, *value))
+            (self.timers[*number].0, key.0, *value)
         };
-        self.pending.iter().map(shown).collect()
+        let mut all: Vec<_> = self.pending.iter().map(shown).collect();
+        all.sort_unstable();
+        all
     }
 
     fn take_all(&mut self) -> BTreeMap<Handle, (u64, u64)> {
@@ -398,6 +402,8 @@ impl Model {
         for (_, key) in &mut self.timers {
             *key = None;
         }
-        all
+        all.into_iter()
+            .map(|(handle, due, value)| (handle, (due, value)))
+            .collect()
     }
 }

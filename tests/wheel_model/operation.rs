@@ -13,13 +13,13 @@ pub enum Operation<M> {
     /// Schedule many at distances `step` apart.
     Burst { due: M, count: u8, step: u16 },
     /// Cancel.
-    Cancel(u32),
+    Cancel(u16),
     /// Give another due time.
-    Reschedule(u32, M),
+    Reschedule(u16, M),
     /// Read.
-    Get(u32),
+    Get(u16),
     /// Change the value in place.
-    GetMut(u32),
+    GetMut(u16),
     /// Advance by a distance.
     Advance { by: Distance, budget: Budget },
     /// Advance to the same tick again, which may have been left unfinished.
@@ -27,7 +27,7 @@ pub enum Operation<M> {
     /// Advance to the same tick until nothing due is left.
     AdvanceUntilDone { budget: Budget },
     /// Advance to the bound that `next_due` gives.
-    AdvanceToNext,
+    AdvanceToNext { budget: Budget },
     /// Advance to any tick, forwards or back.
     Jump { to: M, budget: Budget },
     /// What would leave too little to work on if it happened as often as the others.
@@ -50,13 +50,13 @@ pub enum Rare {
     Drain { taken: u8 },
 }
 
-/// The budget of an advance; small ones as often as none.
+/// The budget of an advance; such as leave something due as often as none.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(test), derive(arbitrary::Arbitrary))]
 pub enum Budget {
-    /// Fewer than eight timers, or none at all.
+    /// Fewer than four timers, or none at all.
     Few(u8),
-    /// Some hundred timers at most.
+    /// Fewer than 64.
     Many(u8),
     /// All that is due.
     All,
@@ -66,8 +66,8 @@ impl Budget {
     /// The number that `advance` takes.
     pub fn timers(self) -> usize {
         match self {
-            Self::Few(count) => usize::from(count % 8),
-            Self::Many(count) => usize::from(count),
+            Self::Few(count) => usize::from(count % 4),
+            Self::Many(count) => usize::from(count % 64),
             Self::All => usize::MAX,
         }
     }
