@@ -1,73 +1,14 @@
 //! The operations of a wheel and a naive model of it, shared by property tests, long runs and the
-//! fuzz target, which includes this file by path.
+//! fuzz package, which includes this file by path. It derives `Arbitrary` there: that package's
+//! library is no test, and `arbitrary` is no dependency of the tests.
+
+mod operation;
 
 use std::collections::BTreeMap;
 
-use duewheel::{Fired, Handle, Wheel};
+use duewheel::{Advance, Fired, Handle, Wheel};
 
-/// One step. Timers are named by number: reduced modulo those ever scheduled, so that most steps
-/// hit something and stale handles are used as well.
-#[derive(Clone, Debug)]
-#[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
-pub enum Operation {
-    /// Schedule this far from the cursor.
-    Schedule(Due),
-    /// Schedule many at distances `step` apart.
-    Burst { due: Due, count: u8, step: u16 },
-    /// Cancel.
-    Cancel(u32),
-    /// Cancel every timer whose number leaves a rest other than 0.
-    CancelMost { modulus: u8 },
-    /// Give another due time.
-    Reschedule(u32, Due),
-    /// Read.
-    Get(u32),
-    /// Change the value in place.
-    GetMut(u32),
-    /// Advance by a distance, with a budget.
-    Advance { by: Distance, budget: u8 },
-    /// Advance to the bound that `next_due` gives.
-    AdvanceToNext,
-    /// Advance to an earlier time.
-    StepBack { by: Distance },
-    /// Advance and panic in the sink at the n-th timer.
-    Panic { by: Distance, at: u8 },
-    /// Drop all.
-    Clear,
-    /// Take all out, and look only at the first few.
-    Drain { taken: u8 },
-}
-
-/// A distance, most often short, of any magnitude.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
-pub struct Distance {
-    /// The bits of the distance.
-    pub bits: u64,
-    /// How many of them are dropped.
-    pub shift: u8,
-}
-
-impl Distance {
-    /// The distance in ticks.
-    pub fn ticks(self) -> u64 {
-        self.bits >> (self.shift % 64)
-    }
-}
-
-/// A due time.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
-pub enum Due {
-    /// After the model's present.
-    After(Distance),
-    /// Before it.
-    Before(Distance),
-    /// At a power of two, or one tick before it: where digits carry.
-    Power { exponent: u8, minus: bool },
-    /// The last tick there is.
-    Last,
-}
+pub use operation::{Anywhere, Budget, Distance, Moment, Near, Operation, Present, Rare};
 
 /// What the wheel must do: timers in a map by (due, intake).
 #[derive(Default)]
@@ -85,7 +26,28 @@ pub struct Pair {
     pub wheel: Wheel<u64>,
     /// What it must agree with.
     pub model: Model,
+    unfinished: Option<Unfinished>,
+    resumed: usize,
 }
+
+/// What the last advance left to do.
+struct Unfinished {
+    now: u64,
+    /// Advances to that tick since that neither used their budget up nor finished.
+    calls: usize,
+    /// Most records held at any of them: what they had to work through.
+    records: usize,
+    /// Whether timers came, went or moved since.
+    touched: bool,
+}
+
+/// Calls over which an advance may be spread without using up its budget: so many, and one more for
+/// every so many records.
+const CALLS: usize = 64;
+const RECORDS_PER_CALL: usize = 8;
+
+/// What the sink throws: of a type of its own, so that no failed assertion is taken for it.
+struct GivesUp;
 
 impl Pair {
     /// Both empty, starting at a tick.
@@ -97,11 +59,13 @@ impl Pair {
         Self {
             wheel: Wheel::starting_at(tick),
             model,
+            unfinished: None,
+            resumed: 0,
         }
     }
 
     /// Does one step on both and compares everything that can be seen.
-    pub fn apply(&mut self, operation: &Operation) {
+    pub fn apply<M: Moment>(&mut self, operation: &Operation<M>) {
         match *operation {
             Operation::Schedule(due) => {
                 let due = self.tick(due);
@@ -113,17 +77,10 @@ impl Pair {
                     self.schedule(first.saturating_add(number * u64::from(step)));
                 }
             }
-            Operation::Cancel(number) => self.cancel(number as usize),
-            Operation::CancelMost { modulus } => {
-                for number in 0..self.model.timers.len() {
-                    if number % (usize::from(modulus) + 1) != 0 {
-                        self.cancel(number);
-                    }
-                }
-            }
+            Operation::Cancel(number) => self.cancel(usize::from(number)),
             Operation::Reschedule(number, due) => {
                 let due = self.tick(due);
-                self.reschedule(number as usize, due);
+                self.reschedule(usize::from(number), due);
             }
             Operation::Get(number) => {
                 if let Some((handle, expected)) = self.lookup(number) {
@@ -139,49 +96,69 @@ impl Pair {
                     assert_eq!(value.as_deref().copied(), expected.map(|(_, value)| value));
                     if let Some(value) = value {
                         *value = value.wrapping_add(1);
-                        let (_, key) = self.model.timers[number as usize % self.model.timers.len()];
+                        let (_, key) =
+                            self.model.timers[usize::from(number) % self.model.timers.len()];
                         let (_, value) = self.model.pending.get_mut(&key.unwrap()).unwrap();
                         *value = value.wrapping_add(1);
                     }
                 }
             }
             Operation::Advance { by, budget } => {
-                let budget = if budget == u8::MAX {
-                    usize::MAX
-                } else {
-                    usize::from(budget)
-                };
-                self.advance(self.model.now.saturating_add(by.ticks()), budget);
+                let now = self.model.now.saturating_add(by.ticks());
+                self.advance(now, budget.timers());
             }
-            Operation::AdvanceToNext => {
+            Operation::AdvanceSame { budget } => self.advance(self.model.now, budget.timers()),
+            Operation::AdvanceUntilDone { budget } => {
+                self.advance_until_done(self.model.now, budget.timers());
+            }
+            Operation::AdvanceToNext { budget } => {
                 if let Some(next) = self.wheel.next_due() {
-                    let before = self.model.pending.len();
-                    self.advance(next.max(self.model.now), usize::MAX);
-                    let fired = before - self.model.pending.len();
+                    let now = next.max(self.model.now);
+                    let Advance { fired, more } = self.advance_once(now, budget.timers());
                     let rose = self.wheel.next_due().is_none_or(|bound| bound > next);
                     assert!(
-                        fired > 0 || rose,
+                        fired > 0 || rose || more,
                         "advancing to the bound {next} made no progress"
                     );
                 }
             }
-            Operation::StepBack { by } => {
-                self.advance(self.model.now.saturating_sub(by.ticks()), usize::MAX);
+            Operation::Jump { to, budget } => {
+                let now = self.tick(to);
+                self.advance(now, budget.timers());
             }
-            Operation::Panic { by, at } => self.advance_and_panic(by, usize::from(at)),
-            Operation::Clear => {
+            Operation::Rare(ref rare) => self.apply_rare(rare),
+        }
+        self.compare();
+    }
+
+    fn apply_rare(&mut self, rare: &Rare) {
+        match *rare {
+            Rare::CancelMost { modulus } => {
+                for number in 0..self.model.timers.len() {
+                    if number % (usize::from(modulus) + 1) != 0 {
+                        self.cancel(number);
+                    }
+                }
+            }
+            Rare::StepBack { by, budget } => {
+                let now = self.model.now.saturating_sub(by.ticks());
+                self.advance(now, budget.timers());
+            }
+            Rare::Panic { by, at } => self.advance_and_panic(by, usize::from(at)),
+            Rare::Clear => {
                 self.wheel.clear();
                 self.model.take_all();
+                self.touch();
             }
-            Operation::Drain { taken } => {
+            Rare::Drain { taken } => {
                 let mut expected = self.model.take_all();
                 for fired in self.wheel.drain().take(usize::from(taken)) {
                     let value = expected.remove(&fired.handle);
                     assert_eq!(value, Some((fired.due, fired.value)));
                 }
+                self.touch();
             }
         }
-        self.compare();
     }
 
     /// Schedules on both.
@@ -193,6 +170,7 @@ impl Pair {
             .pending
             .insert(key, (self.model.timers.len(), value));
         self.model.timers.push((handle, Some(key)));
+        self.touch();
     }
 
     /// Cancels on both.
@@ -207,6 +185,7 @@ impl Pair {
             None,
             "a cancelled handle is inert"
         );
+        self.touch();
     }
 
     /// Reschedules on both.
@@ -223,19 +202,71 @@ impl Pair {
             self.model.pending.insert(fresh, timer);
         }
         assert_eq!(self.wheel.reschedule(handle, due), old.is_some());
+        self.touch();
     }
 
     /// Advances both and compares what fires, in order.
     pub fn advance(&mut self, now: u64, budget: usize) {
+        let _ = self.advance_once(now, budget);
+    }
+
+    /// Advances both to one tick until the wheel says that nothing is left, which must come to an
+    /// end.
+    pub fn advance_until_done(&mut self, now: u64, budget: usize) {
+        // Without a budget for a single timer it would not.
+        while self.advance_once(now, budget.max(1)).more {}
+    }
+
+    fn advance_once(&mut self, now: u64, budget: usize) -> Advance {
         self.model.now = now;
+        let pending = self.model.pending.len();
+        let records = self.wheel.records();
         let model = &mut self.model;
         let advance = self
             .wheel
             .advance(now, budget, |fired| model.fired(&fired, now));
+        assert_eq!(advance.fired, pending - self.model.pending.len());
         assert!(advance.fired <= budget);
         let left = self.model.first_due().is_some_and(|due| due <= now);
-        assert!(advance.more || !left, "what is left is told of");
-        assert!(!advance.more || budget < usize::MAX, "all is done");
+        // Beside its budget an advance bounds its own work, so it may ask for another call before
+        // it knows that nothing is due; without a budget it does all there is to do.
+        assert!(advance.more || !left, "something due is left unsaid");
+        assert!(
+            !advance.more || budget < usize::MAX,
+            "without a budget something is left"
+        );
+        self.account(now, advance, budget, records);
+        advance
+    }
+
+    /// Sees to it that calls for one tick come to an end.
+    fn account(&mut self, now: u64, advance: Advance, budget: usize, records: usize) {
+        let before = self.unfinished.take().filter(|before| before.now == now);
+        if before.as_ref().is_some_and(|before| before.touched) {
+            self.resumed += 1;
+        }
+        if !advance.more {
+            return;
+        }
+        let mut unfinished = Unfinished {
+            now,
+            calls: 0,
+            records,
+            touched: false,
+        };
+        if advance.fired < budget {
+            unfinished.calls = 1;
+            if let Some(before) = before {
+                unfinished.calls += before.calls;
+                unfinished.records = records.max(before.records);
+            }
+        }
+        let Unfinished { calls, records, .. } = unfinished;
+        assert!(
+            calls <= CALLS + records / RECORDS_PER_CALL,
+            "{calls} calls at {now} did not finish {records} records"
+        );
+        self.unfinished = Some(unfinished);
     }
 
     /// What both show at the end of a step.
@@ -252,11 +283,12 @@ impl Pair {
     /// Compares every timer, and checks the wheel's insides. Linear.
     pub fn check(&self) {
         self.wheel.check_invariants();
-        let shown: BTreeMap<Handle, (u64, u64)> = self
+        let mut shown: Vec<(Handle, u64, u64)> = self
             .wheel
             .iter()
-            .map(|(handle, due, value)| (handle, (due, *value)))
+            .map(|(handle, due, value)| (handle, due, *value))
             .collect();
+        shown.sort_unstable();
         assert_eq!(shown, self.model.all());
     }
 
@@ -275,24 +307,35 @@ impl Pair {
         self.model.now
     }
 
-    fn tick(&self, due: Due) -> u64 {
-        match due {
-            Due::After(distance) => self.model.now.saturating_add(distance.ticks()),
-            Due::Before(distance) => self.model.now.saturating_sub(distance.ticks()),
-            Due::Power { exponent, minus } => (1 << (exponent % 64)) - u64::from(minus),
-            Due::Last => u64::MAX,
+    /// How many advances went on with a tick left unfinished, after timers came, went or moved.
+    pub fn resumed(&self) -> usize {
+        self.resumed
+    }
+
+    fn touch(&mut self) {
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.touched = true;
         }
     }
 
-    fn lookup(&mut self, number: u32) -> Option<(Handle, Option<(u64, u64)>)> {
-        let (handle, key) = self.model.timer(number as usize)?;
+    fn tick(&self, moment: impl Moment) -> u64 {
+        moment.tick(Present {
+            now: self.model.now,
+            cursor: self.wheel.cursor(),
+            first_due: self.model.first_due(),
+        })
+    }
+
+    fn lookup(&mut self, number: u16) -> Option<(Handle, Option<(u64, u64)>)> {
+        let (handle, key) = self.model.timer(usize::from(number))?;
         let key = *key;
         Some((handle, key.map(|key| (key.0, self.model.pending[&key].1))))
     }
 
     fn advance_and_panic(&mut self, by: Distance, at: usize) {
         let now = self.model.now.saturating_add(by.ticks());
-        let Self { wheel, model } = self;
+        self.unfinished = None;
+        let Self { wheel, model, .. } = self;
         model.now = now;
         let mut count = 0;
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -301,12 +344,12 @@ impl Pair {
                 count += 1;
                 if count > at {
                     // Not a failure: no message, no backtrace.
-                    std::panic::resume_unwind(Box::new("the sink gives up"));
+                    std::panic::resume_unwind(Box::new(GivesUp));
                 }
             })
         }));
         if let Err(payload) = outcome
-            && !payload.is::<&str>()
+            && !payload.is::<GivesUp>()
         {
             std::panic::resume_unwind(payload);
         }
@@ -343,11 +386,14 @@ impl Model {
         self.timers[number].1 = None;
     }
 
-    fn all(&self) -> BTreeMap<Handle, (u64, u64)> {
+    /// What is pending, by handle: handle, due time and value.
+    fn all(&self) -> Vec<(Handle, u64, u64)> {
         let shown = |(key, (number, value)): (&(u64, u64), &(usize, u64))| {
-            (self.timers[*number].0, (key.0, *value))
+            (self.timers[*number].0, key.0, *value)
         };
-        self.pending.iter().map(shown).collect()
+        let mut all: Vec<_> = self.pending.iter().map(shown).collect();
+        all.sort_unstable();
+        all
     }
 
     fn take_all(&mut self) -> BTreeMap<Handle, (u64, u64)> {
@@ -356,6 +402,8 @@ impl Model {
         for (_, key) in &mut self.timers {
             *key = None;
         }
-        all
+        all.into_iter()
+            .map(|(handle, due, value)| (handle, (due, value)))
+            .collect()
     }
 }
