@@ -2,10 +2,9 @@
 
 use super::{Advance, Fired, STEP_BACK, Wheel};
 
-/// What a call of `advance` may do besides firing: records it may deal out, sort or drop. More than
-/// two runs, so that a call that fires little is short, and one that opens a slot still comes to
-/// firing.
-const WORK: usize = if cfg!(fuzzing) { 128 } else { 10_000 };
+/// What a call of `advance` with a budget may do besides firing: records it may deal out, sort or
+/// drop until it leaves the rest to the next call. It may overdraw this by one run.
+const WORK: usize = if cfg!(fuzzing) { 24 } else { 2048 };
 
 /// Records a call may still move or drop.
 pub(super) struct Work {

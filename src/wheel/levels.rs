@@ -42,8 +42,8 @@ pub(super) const RUN: usize = if cfg!(fuzzing) { 48 } else { 4096 };
 const SCAN: usize = if cfg!(fuzzing) { 8 } else { 128 };
 
 /// Chunks dealt out ahead by an insert that takes a new one, and by one call of `advance`.
-const STEP: usize = if cfg!(fuzzing) { 1 } else { 2 };
-const STRIDE: usize = if cfg!(fuzzing) { 1 } else { 16 };
+const STEP: usize = 2;
+const STRIDE: usize = if cfg!(fuzzing) { 1 } else { 8 };
 
 /// The level and slot of a due time that is not before the cursor.
 #[inline]
