@@ -114,9 +114,9 @@ pub struct Advance {
 /// counts as a new intake. Nothing fires early.
 ///
 /// Costs are bounded for each call unless the method says otherwise: no call moves more than some
-/// ten thousand records of 16 bytes, and most move one. Memory is proportional to the most timers
-/// ever pending at once, whatever the pattern of cancels: what cancelled timers leave behind, 16
-/// bytes each, is never much more than what is pending, and is reused.
+/// thousand records of 16 bytes, and most move one. Memory is proportional to the most timers ever
+/// pending at once, whatever the pattern of cancels: what cancelled timers leave behind, 16 bytes
+/// each, is never much more than one and a half times what is pending, and is reused.
 ///
 /// ```
 /// use duewheel::Wheel;

@@ -9,9 +9,9 @@
 //!   yet, if enough timers came to the wheel since that was begun; what is live in it counts as old
 //!   from then on. Where that finds little it is left for a while. (The weak generational
 //!   hypothesis of garbage collectors: Ungar, "Generation Scavenging", 1984.)
-//! - **In passes** over the whole wheel, slot by slot, young and old. One begins when there are as
-//!   many stale records as timers, and each cancel and reschedule takes a step of it until it is
-//!   done. So a wheel never holds many more than two records a timer.
+//! - **In passes** over the whole wheel, slot by slot, young and old. One begins when there are
+//!   one and a half times as many stale records as timers, and each cancel and reschedule takes a
+//!   step of it until it is done. So a wheel never holds many more than five records for two timers.
 //! - When their time comes: nothing fires unless it is live.
 
 use super::Wheel;
@@ -62,11 +62,20 @@ impl Sweep {
     }
 
     /// How many more records may go stale in a wheel of so many records and timers before a pass
-    /// begins. With each, the timers, and so the limit, may be one less.
+    /// begins. With each, the timers may be one less, and the limit two or three.
     const fn plan(&mut self, records: usize, timers: usize) {
-        let room = (timers + SLACK).saturating_sub(records.saturating_sub(timers));
-        self.allowance = if self.pass.is_some() { 1 } else { 1 + room / 2 };
+        let room = limit(timers).saturating_sub(records);
+        self.allowance = if self.pass.is_some() {
+            1
+        } else {
+            1 + room * 2 / 5
+        };
     }
+}
+
+/// Most records of a wheel of so many timers before a pass begins.
+const fn limit(timers: usize) -> usize {
+    2 * timers + timers / 2 + SLACK
 }
 
 impl<T> Wheel<T> {
@@ -121,7 +130,7 @@ impl<T> Wheel<T> {
         }
         let mut pass = match self.sweep.pass.take() {
             Some(pass) => pass,
-            None if self.records() > 2 * self.entries.len() + SLACK => Pass::new(),
+            None if self.records() > limit(self.entries.len()) => Pass::new(),
             None => return,
         };
         let chunks = pass.step(&mut self.levels, &mut self.chunks, &self.entries);
