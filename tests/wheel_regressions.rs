@@ -552,6 +552,33 @@ fn a_slot_dealt_out_ahead_keeps_the_order_of_intake() {
 }
 
 #[test]
+fn what_comes_while_a_slot_is_entered_in_steps_goes_behind_what_it_holds() {
+    // The cursor had come to the slot, and its records were not at the bottom yet.
+    let mut wheel = Wheel::new();
+    let base = 1 << 24;
+    schedule_ties(&mut wheel, base, 0, 20_000);
+    let mut number = 20_000;
+    let (mut fired, mut idle) = (Vec::new(), 0);
+    loop {
+        let advance = wheel.advance(base + 100_000, 1_000, |timer| {
+            fired.push((timer.due, timer.value))
+        });
+        wheel.check_invariants();
+        if !advance.more {
+            break;
+        }
+        if advance.fired == 0 {
+            idle += 1;
+            schedule_ties(&mut wheel, base, number, 40);
+            number += 40;
+        }
+    }
+    assert!(idle > 2, "{idle} calls did nothing but go on");
+    assert!(fired.is_sorted(), "by due time and intake");
+    assert_eq!(fired.len(), number as usize);
+}
+
+#[test]
 fn a_drain_that_is_leaked_leaves_a_wheel_that_works() {
     let mut wheel = Wheel::new();
     for due in 0..1_000 {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::Wheel;
 use super::chunks::{Chunks, Record};
-use super::levels::{LEVELS, Levels, place};
+use super::levels::{LEVELS, Levels};
 use super::slots::{Row, SLOTS, digit};
 
 impl<T> Wheel<T> {
@@ -63,6 +63,11 @@ impl Levels {
     /// Collects the records.
     fn check_invariants(&self, cursor: u64, chunks: &Chunks, records: &mut Vec<Record>) {
         let mut in_use = 0;
+        let own = digit(cursor, self.ground);
+        assert!(
+            self.ground == 0 || (own == 0 && self.rows[self.ground].occupied & 1 == 1),
+            "the ground is where the cursor is"
+        );
         for level in 0..LEVELS {
             let row = &self.rows[level];
             assert_eq!(
@@ -76,7 +81,7 @@ impl Levels {
             };
             in_use += check_row(row, level, is_split, chunks, records, |record| {
                 assert_eq!(
-                    place(cursor, record.due).0,
+                    self.place(cursor, record.due).0,
                     level,
                     "{record:?} is on its level, cursor {cursor}"
                 );
@@ -92,7 +97,7 @@ impl Levels {
                 records,
                 |record| {
                     assert_eq!(
-                        place(cursor, record.due),
+                        self.place(cursor, record.due),
                         (level, index),
                         "{record:?} is ahead in its row"
                     );

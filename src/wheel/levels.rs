@@ -7,7 +7,7 @@
 //! - every `u64` has a place; nothing wraps, nothing is clamped;
 //! - what waits on a lower level is due before anything on a higher one, and on one level a lower
 //!   slot comes first, so the first slot is found by two bit scans;
-//! - on a level above 0 the cursor's own slot is empty;
+//! - on a level above 0 the cursor's own slot is empty (but see below);
 //! - the place is a pure function of cursor and due time, and stays the same while the cursor moves
 //!   within its own slot of every level;
 //! - all records of one tick are always in one slot, in order of intake, since they move together.
@@ -19,7 +19,8 @@
 //! more records than a run takes is dealt out in steps, from its head, into a row of its own, which
 //! takes the lower level's place when the slot is opened: before its time by `advance` and by
 //! inserts that take a new chunk, and when time jumps into it by as many calls of `advance` as it
-//! takes. What is young is left for later, as most of it may soon be cancelled. Until the slot is
+//! takes. Between such calls the cursor may stand at the first tick of a slot whose records are one
+//! level down, but not at the bottom yet ([`Levels::ground`]). What is young is left for later, as most of it may soon be cancelled. Until the slot is
 //! opened, new records go to its own tail, behind everything dealt out, so the order of intake is
 //! kept.
 
@@ -73,6 +74,10 @@ pub(super) struct Levels {
     pub(super) rows: Box<[Row]>,
     /// One bit a level with occupied slots.
     pub(super) occupied: u16,
+    /// The level on which what is nearest waits. Above 0 only while a slot is entered in steps: the
+    /// levels below are empty then, and what belongs there is in, and goes to, the cursor's own
+    /// slot of this level, whose index is 0.
+    pub(super) ground: usize,
     /// Few: only slots with more records than a run takes, and of those the first of each level as
     /// it was when the dealing began.
     pub(super) splits: Vec<Split>,
@@ -83,15 +88,24 @@ impl Levels {
         Self {
             rows: (0..LEVELS).map(|_| Row::EMPTY).collect(),
             occupied: 0,
+            ground: 0,
             splits: Vec::new(),
         }
+    }
+
+    /// The level and slot of a due time that is not before the cursor.
+    #[inline]
+    pub(super) fn place(&self, cursor: u64, due: u64) -> (usize, usize) {
+        let (level, _) = place(cursor, due);
+        let level = level.max(self.ground);
+        (level, digit(due, level))
     }
 
     /// Puts a record into its slot; true where that took a new chunk.
     #[inline]
     pub(super) fn insert(&mut self, cursor: u64, record: Record, chunks: &mut Chunks) -> bool {
         debug_assert!(record.due >= cursor, "a record before the cursor is late");
-        let (level, index) = place(cursor, record.due);
+        let (level, index) = self.place(cursor, record.due);
         let row = &mut self.rows[level];
         row.occupied |= 1 << index;
         self.occupied |= 1 << level;
@@ -144,6 +158,7 @@ impl Levels {
         let fits = count <= RUN && run.len() + count <= 2 * RUN;
         if level == 0 || (fits && self.split_of(level, index).is_none()) {
             work.spend(self.load(level, index, run, chunks));
+            self.ground = 0;
             return true;
         }
         self.sink(level, index, work, chunks, entries)
@@ -158,6 +173,9 @@ impl Levels {
         if level == 0 {
             return;
         }
+        // All digits of the cursor up to the ground are 0, so an earlier tick differs above.
+        debug_assert!(level > self.ground, "the ground is gathered");
+        self.ground = 0;
         let mut gathered = self.rows[level].slots[index];
         debug_assert!(
             gathered.is_empty(),
@@ -190,7 +208,7 @@ impl Levels {
         for row in &mut self.rows {
             row.for_each_occupied(|slot| slot.release(chunks));
         }
-        self.occupied = 0;
+        (self.occupied, self.ground) = (0, 0);
     }
 
     /// Takes out a chunk of any slot.
@@ -211,6 +229,9 @@ impl Levels {
         let taken = self.rows[level].take(chunks);
         if self.rows[level].occupied == 0 {
             self.occupied &= !(1 << level);
+        }
+        if self.rows[level].occupied & 1 == 0 && level == self.ground {
+            self.ground = 0;
         }
         taken
     }
@@ -286,6 +307,8 @@ impl Levels {
             self.occupied |= 1 << (level - 1);
         }
         self.note_emptied(level, index);
+        // The cursor enters at the first slot of the lower level, which is opened next.
+        self.ground = (level - 1) * (self.rows[level - 1].occupied & 1) as usize;
         true
     }
 
@@ -356,6 +379,9 @@ impl Levels {
         row.occupied &= !(1 << index);
         if row.occupied == 0 {
             self.occupied &= !(1 << level);
+        }
+        if (level, index) == (self.ground, 0) {
+            self.ground = 0;
         }
     }
 

@@ -373,7 +373,7 @@ impl<T> Wheel<T> {
     #[cold]
     #[inline(never)]
     fn note_growth(&mut self, due: u64) {
-        let (level, index) = levels::place(self.cursor, due);
+        let (level, index) = self.levels.place(self.cursor, due);
         let young = self.youth();
         self.sweep_young(level, index, young);
         self.levels
