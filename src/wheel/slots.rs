@@ -120,8 +120,7 @@ impl Row {
     }
 
     /// Deals the first chunk of a slot of the level above out to this row, which is empty but for
-    /// what was dealt out to it. Leaves out what is stale, so that the rest counts as old. Returns
-    /// how many records the chunk held.
+    /// what was dealt out to it. Leaves out what is stale. Returns how many records the chunk held.
     pub(super) fn deal<T>(
         &mut self,
         level: usize,
@@ -136,9 +135,13 @@ impl Row {
         taken.for_each(live, |record| {
             let index = digit(record.due, level);
             let slot = &mut self.slots[index];
-            debug_assert!(slot.young.is_empty(), "what is dealt out comes first");
             self.occupied |= 1 << index;
-            chunks.append(&mut slot.old, record);
+            // Old, unless a pass has begun anew with what was dealt out before.
+            if slot.young.is_empty() {
+                chunks.append(&mut slot.old, record);
+            } else {
+                chunks.append(&mut slot.young, record);
+            }
         });
         taken.records().len()
     }
@@ -196,6 +199,9 @@ mod tests {
             }
             if step % 2 == 0 {
                 from.sweep(&mut chunks, &entries);
+            }
+            if step % 3 == 0 {
+                row.slots[0].rejuvenate(&mut chunks);
             }
         }
         let slot = &row.slots[0];
