@@ -288,7 +288,7 @@ fn stale_records_are_freed_where_nothing_fires() {
         }
         wheel.check_invariants();
         assert!(
-            wheel.records() < 12_000,
+            wheel.records() < 2_000,
             "{} records for {}",
             wheel.records(),
             wheel.len()
@@ -314,7 +314,7 @@ fn stale_records_are_freed_while_the_same_timer_is_rescheduled() {
 }
 
 #[test]
-fn stale_records_are_freed_from_run_and_heap() {
+fn stale_records_are_freed_from_run_and_late() {
     let mut wheel = Wheel::new();
     let _ = wheel.schedule(4_000, ());
     let _ = wheel.schedule(3_000, ());
@@ -326,13 +326,13 @@ fn stale_records_are_freed_from_run_and_heap() {
         for handle in handles {
             let _ = wheel.cancel(handle);
         }
-        // Into the heap: due before the cursor, and before a clock that stands still.
+        // Among the late: due before the cursor, and before a clock that stands still.
         let handles: Vec<Handle> = (0..500).map(|_| wheel.schedule(round, ())).collect();
         for handle in handles {
             let _ = wheel.cancel(handle);
         }
         assert!(
-            wheel.records() < 10_000,
+            wheel.records() < 8_000,
             "{} records in round {round}",
             wheel.records()
         );
@@ -424,7 +424,7 @@ fn a_clock_that_steps_back_fires_nothing_early_and_loses_nothing() {
 }
 
 #[test]
-fn a_clock_that_stepped_back_far_does_not_leave_new_timers_to_the_heap() {
+fn a_clock_that_stepped_back_far_does_not_make_new_timers_late() {
     // All of them would be late for the old cursor; the cursor is moved back instead.
     let mut wheel = Wheel::starting_at(1 << 40);
     for number in 0..10_000 {

@@ -82,6 +82,69 @@ impl Waiting {
     }
 }
 
+/// Milliseconds of a hundred years.
+const CENTURY: u64 = 36_525 * DAY;
+
+/// A wheel whose timers are due at the end of time, while centuries pass.
+struct Ages {
+    wheel: Wheel<u64>,
+    now: u64,
+    population: u64,
+}
+
+impl Ages {
+    fn new(population: usize) -> Self {
+        let mut ages = Self {
+            wheel: Wheel::new(),
+            now: 0,
+            population: population as u64,
+        };
+        ages.schedule();
+        ages
+    }
+
+    fn schedule(&mut self) {
+        for number in 0..self.population {
+            let _ = self.wheel.schedule(u64::MAX - number, number);
+        }
+    }
+
+    /// Centuries without a timer but the one at their end.
+    fn pass(&mut self) -> Duration {
+        if self.now > u64::MAX / 2 {
+            (self.wheel, self.now) = (Wheel::new(), 0);
+            self.schedule();
+        }
+        let mut fired = 0;
+        let start = Instant::now();
+        for _ in 0..OPERATIONS {
+            self.now += CENTURY;
+            let _ = self.wheel.schedule(self.now, 0);
+            let advance = self
+                .wheel
+                .advance(black_box(self.now), usize::MAX, |timer| {
+                    black_box(timer);
+                });
+            fired += advance.fired;
+        }
+        let time = start.elapsed();
+        assert_eq!(fired, OPERATIONS, "one a century");
+        time
+    }
+}
+
+/// One timer scheduled a century ahead, and the advance that fires it.
+pub(crate) fn century(criterion: &mut Criterion) {
+    measure(
+        criterion,
+        "advance/empty-century",
+        populations(),
+        |_| OPERATIONS,
+        Ages::new,
+        Ages::pass,
+    );
+}
+
 pub(crate) fn nothing_due(criterion: &mut Criterion) {
     measure(
         criterion,

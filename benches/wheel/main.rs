@@ -130,6 +130,6 @@ criterion_group! {
         day::schedule, day::cancel, day::reschedule, day::expire,
         burst::schedule, burst::expire,
         churn::steady, churn::timeouts,
-        idle::nothing_due, idle::next_due
+        idle::nothing_due, idle::century, idle::next_due
 }
 criterion_main!(benches);

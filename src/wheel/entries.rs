@@ -219,11 +219,13 @@ impl<T> Entries<T> {
         self.segments[index / SEGMENT].tags[index % SEGMENT] == record.stamp() as u8
     }
 
-    /// Loads the entry into the cache. The result means nothing; it keeps the load from being
-    /// optimised away.
+    /// Loads what firing a record needs into the cache. The result means nothing; it keeps the
+    /// loads from being optimised away.
     #[inline]
     pub(super) fn touch(&self, record: Record) -> u32 {
-        self.entry(record.entry()).last_stamp()
+        let index = record.entry();
+        let tag = self.segments[index as usize / SEGMENT].tags[index as usize % SEGMENT];
+        self.entry(index).last_stamp() ^ u32::from(tag) ^ self.vacancies.touch(index)
     }
 
     /// The timer of a live record.

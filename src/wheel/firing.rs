@@ -4,7 +4,7 @@ use super::{Advance, Fired, STEP_BACK, Wheel};
 
 /// What a call of `advance` with a budget may do besides firing: records it may deal out, sort or
 /// drop until it leaves the rest to the next call. It may overdraw this by one run.
-const WORK: usize = if cfg!(fuzzing) { 24 } else { 2048 };
+const WORK: usize = if cfg!(fuzzing) { 24 } else { 1024 };
 
 /// Records a call may still move or drop.
 pub(super) struct Work {

@@ -19,10 +19,10 @@
 //! more records than a run takes is dealt out in steps, from its head, into a row of its own, which
 //! takes the lower level's place when the slot is opened: before its time by `advance` and by
 //! inserts that take a new chunk, and when time jumps into it by as many calls of `advance` as it
-//! takes. Between such calls the cursor may stand at the first tick of a slot whose records are one
-//! level down, but not at the bottom yet ([`Levels::ground`]). What is young is left for later, as most of it may soon be cancelled. Until the slot is
+//! takes. What is young is left for later, as most of it may soon be cancelled. Until the slot is
 //! opened, new records go to its own tail, behind everything dealt out, so the order of intake is
-//! kept.
+//! kept. Between two calls that open a slot, the cursor may stand at its first tick while what is
+//! due there is one level down and not at the bottom yet: [`Levels::ground`].
 
 use super::chunks::{Chunks, Record, Taken};
 use super::entries::Entries;

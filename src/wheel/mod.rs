@@ -289,7 +289,7 @@ impl<T> Wheel<T> {
 
     /// The tick being worked on: the last `now` of an [`advance`](Self::advance) that had something
     /// to do, or an earlier tick if it left something. Timers due before it are accepted, at the
-    /// cost of a heap.
+    /// cost of a tree.
     #[must_use]
     pub const fn cursor(&self) -> u64 {
         self.cursor

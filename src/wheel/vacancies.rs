@@ -20,7 +20,7 @@ pub(super) const WORD: usize = 64;
 /// A word that was used lately is ready again with so many free entries.
 const READY: u32 = 16;
 
-/// "Lately": within the last one in so many of all words to be used, but not of the last few.
+/// "Lately": one of the last words to be used, as many as one in so many of all words, or a few.
 const LATELY: u32 = 8;
 const FEW: u32 = 64;
 
@@ -105,6 +105,12 @@ impl Vacancies {
         if word.count == READY {
             self.push_if_used_lately(number);
         }
+    }
+
+    /// Loads what marking an entry as free needs into the cache. The result means nothing.
+    #[inline]
+    pub(super) fn touch(&self, entry: u32) -> u32 {
+        self.words[entry as usize / WORD].count
     }
 
     /// The word to be used next, where `free` entries in all are free and in no open word: the
