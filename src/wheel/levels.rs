@@ -48,7 +48,7 @@ const STRIDE: usize = if cfg!(fuzzing) { 1 } else { 8 };
 
 /// The level and slot of a due time that is not before the cursor.
 #[inline]
-pub(super) const fn place(cursor: u64, due: u64) -> (usize, usize) {
+const fn place(cursor: u64, due: u64) -> (usize, usize) {
     let level = (63 - ((cursor ^ due) | 1).leading_zeros()) / DIGIT;
     (level as usize, digit(due, level as usize))
 }
