@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::Engine;
@@ -10,6 +9,7 @@ use super::dispatch::Dispatch;
 use super::error::StartError;
 use crate::clock::Clock;
 use crate::ids::Timestamp;
+use crate::sync::thread::{self, JoinHandle, ThreadId};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
 
 /// The longest sleep, so that a step of the system's clock is noticed: two wake-ups a second.

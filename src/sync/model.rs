@@ -1,0 +1,215 @@
+//! A model checker's locks and atomics in parking_lot's form.
+//!
+//! Two checkers can take the place of the real locks. *loom* goes through every interleaving of a small
+//! program and through every answer that the memory model lets a load give; *shuttle* goes through random
+//! interleavings, sequentially consistent ones only, of programs as large as the engine. Neither knows time, so
+//! it is decided here what a timeout does:
+//!
+//! # Timeouts
+//!
+//! By its length, a timeout is one of three:
+//!
+//! * *over already*: it ends at once;
+//! * up to [`SHORT`]: it may end at any moment. What is built on so short a wait goes round in a loop and counts
+//!   on it, so that it has to end;
+//! * longer: it never ends. Such a wait is a net below the protocol (the driver's half second, a
+//!   shutdown's patience), and a protocol that needs its net is broken: the checker then finds a deadlock.
+//!
+//! # loom and `SeqCst`
+//!
+//! loom takes a `SeqCst` access for an `AcqRel` one, and would find faults in code that is right. It knows
+//! `SeqCst` fences, so that a `SeqCst` load has one before it if its thread's last store was `SeqCst`. Two
+//! threads that each store and then load are ordered by that, and code with either access weakened is
+//! not. A read-modify-write has no such fence; it reads the newest value anyway.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+#[cfg(loom)]
+use loom as checker;
+#[cfg(shuttle)]
+use shuttle as checker;
+
+pub(crate) use checker::thread;
+
+#[cfg(loom)]
+pub(crate) use fenced::{AtomicBool, AtomicU64};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicUsize};
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+
+/// The longest timeout that may end; see the module.
+const SHORT: Duration = Duration::from_millis(10);
+
+/// A lock that knows no poison, as parking_lot's.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(checker::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(checker::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard {
+            mutex: &self.0,
+            guard: Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+}
+
+/// A locked [`Mutex`].
+#[derive(Debug)]
+pub(crate) struct MutexGuard<'a, T> {
+    mutex: &'a checker::sync::Mutex<T>,
+    /// There but for the time that a condition variable has it.
+    guard: Option<checker::sync::MutexGuard<'a, T>>,
+}
+
+const HELD: &str = "the lock is held";
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.guard.as_ref().expect(HELD)
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.guard.as_mut().expect(HELD)
+    }
+}
+
+/// A condition variable without spurious wake-ups, as parking_lot's.
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(checker::sync::Condvar);
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        let locked = guard.guard.take().expect(HELD);
+        let locked = self.0.wait(locked).unwrap_or_else(PoisonError::into_inner);
+        guard.guard = Some(locked);
+    }
+
+    pub(crate) fn wait_for<T>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        timeout: Duration,
+    ) -> WaitTimeoutResult {
+        if timeout > SHORT {
+            self.wait(guard);
+            return WaitTimeoutResult { timed_out: false };
+        }
+        // Whoever rings meanwhile finds nobody waiting, as if the time had been up just before.
+        guard.guard = None;
+        thread::yield_now();
+        let locked = guard.mutex.lock();
+        guard.guard = Some(locked.unwrap_or_else(PoisonError::into_inner));
+        WaitTimeoutResult { timed_out: true }
+    }
+
+    pub(crate) fn wait_until<T>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        deadline: Instant,
+    ) -> WaitTimeoutResult {
+        self.wait_for(guard, deadline.saturating_duration_since(Instant::now()))
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// Whether a wait ended by its timeout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WaitTimeoutResult {
+    timed_out: bool,
+}
+
+impl WaitTimeoutResult {
+    pub(crate) fn timed_out(self) -> bool {
+        self.timed_out
+    }
+}
+
+/// A lock for many readers or one writer that knows no poison, as parking_lot's.
+#[derive(Debug, Default)]
+pub(crate) struct RwLock<T>(checker::sync::RwLock<T>);
+
+impl<T> RwLock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(checker::sync::RwLock::new(value))
+    }
+
+    pub(crate) fn read(&self) -> checker::sync::RwLockReadGuard<'_, T> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> checker::sync::RwLockWriteGuard<'_, T> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// loom's atomics with fences in the place of `SeqCst` accesses; see the module.
+#[cfg(loom)]
+mod fenced {
+    use std::cell::Cell;
+    use std::ops::Deref;
+
+    use loom::sync::atomic::{self, Ordering, fence};
+
+    loom::thread_local! {
+        /// Whether this thread's last store was `SeqCst`, with no fence since.
+        static STORED_SEQ_CST: Cell<bool> = Cell::new(false);
+    }
+
+    macro_rules! fenced {
+        ($($name:ident: $value:ty),*) => {$(
+            #[derive(Debug, Default)]
+            pub(crate) struct $name(atomic::$name);
+
+            impl $name {
+                pub(crate) fn new(value: $value) -> Self {
+                    Self(atomic::$name::new(value))
+                }
+
+                pub(crate) fn load(&self, ordering: Ordering) -> $value {
+                    let is_seq_cst = ordering == Ordering::SeqCst;
+                    if is_seq_cst && STORED_SEQ_CST.with(|stored| stored.replace(false)) {
+                        fence(Ordering::SeqCst);
+                    }
+                    self.0.load(ordering)
+                }
+
+                pub(crate) fn store(&self, value: $value, ordering: Ordering) {
+                    STORED_SEQ_CST.with(|stored| stored.set(ordering == Ordering::SeqCst));
+                    self.0.store(value, ordering);
+                }
+            }
+
+            /// Read-modify-writes are loom's own.
+            impl Deref for $name {
+                type Target = atomic::$name;
+
+                fn deref(&self) -> &Self::Target {
+                    &self.0
+                }
+            }
+        )*};
+    }
+
+    fenced!(AtomicBool: bool, AtomicU64: u64);
+}
