@@ -37,6 +37,8 @@ mod lines;
 mod location;
 mod locations;
 mod memory;
+#[cfg(all(test, loom))]
+mod models;
 mod observe;
 mod poll;
 mod replies;
@@ -187,7 +189,7 @@ impl Engine {
     /// Requests that were released and whose attempt has not ended.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.rules.in_flight.load(Ordering::Acquire)
+        self.rules.in_flight.load(Ordering::SeqCst)
     }
 
     /// The earliest time at which a poll has something to do, or a time before it: a poll then finds

@@ -14,7 +14,8 @@ pub(super) struct Rules {
     pub(super) grace: Duration,
     /// Pending requests of the whole engine.
     pub(super) pending: AtomicUsize,
-    /// Those of them that are released and whose attempt has not ended.
+    /// Those of them that are released and whose attempt has not ended. `SeqCst`: who ends one changes this and
+    /// then reads whether the driver waits for that, while the driver says that it waits and then reads this.
     pub(super) in_flight: AtomicUsize,
 }
 

@@ -137,7 +137,7 @@ impl Shard {
         };
         self.memory.remember(record, hash);
         if !entry.phase().is_before_release() {
-            self.rules.in_flight.fetch_sub(1, Ordering::AcqRel);
+            self.rules.in_flight.fetch_sub(1, Ordering::SeqCst);
         }
         self.rules.pending.fetch_sub(1, Ordering::AcqRel);
         trash.push(entry);
@@ -189,8 +189,8 @@ impl Shard {
         entry.set_phase(phase);
         self.book.change(location, before, phase);
         match (before.is_before_release(), phase.is_before_release()) {
-            (true, false) => drop(self.rules.in_flight.fetch_add(1, Ordering::AcqRel)),
-            (false, true) => drop(self.rules.in_flight.fetch_sub(1, Ordering::AcqRel)),
+            (true, false) => drop(self.rules.in_flight.fetch_add(1, Ordering::SeqCst)),
+            (false, true) => drop(self.rules.in_flight.fetch_sub(1, Ordering::SeqCst)),
             _ => {}
         }
     }

@@ -18,9 +18,9 @@
 //! # loom and `SeqCst`
 //!
 //! loom takes a `SeqCst` access for an `AcqRel` one, and would find faults in code that is right. It knows
-//! `SeqCst` fences, so that a `SeqCst` load has one before it if its thread's last store was `SeqCst`. Two
-//! threads that each store and then load are ordered by that, and code with either access weakened is
-//! not. A read-modify-write has no such fence; it reads the newest value anyway.
+//! `SeqCst` fences, so that the first `SeqCst` load after a `SeqCst` store of its thread has one before it (a
+//! read-modify-write counts as a store; what it reads is the newest value anyway). Two threads that each store
+//! and then load are ordered by that, and code with either access weakened is not.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
@@ -34,9 +34,9 @@ use shuttle as checker;
 pub(crate) use checker::thread;
 
 #[cfg(loom)]
-pub(crate) use fenced::{AtomicBool, AtomicU64};
+pub(crate) use fenced::{AtomicBool, AtomicU64, AtomicUsize};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicUsize};
+pub(crate) use loom::sync::atomic::AtomicU8;
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 
@@ -172,12 +172,25 @@ mod fenced {
     use loom::sync::atomic::{self, Ordering, fence};
 
     loom::thread_local! {
-        /// Whether this thread's last store was `SeqCst`, with no fence since.
+        /// Whether this thread has stored with `SeqCst`, with no fence since.
         static STORED_SEQ_CST: Cell<bool> = Cell::new(false);
     }
 
+    fn before_load(ordering: Ordering) {
+        let is_seq_cst = ordering == Ordering::SeqCst;
+        if is_seq_cst && STORED_SEQ_CST.with(|stored| stored.replace(false)) {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    fn stores(ordering: Ordering) {
+        if ordering == Ordering::SeqCst {
+            STORED_SEQ_CST.with(|stored| stored.set(true));
+        }
+    }
+
     macro_rules! fenced {
-        ($($name:ident: $value:ty),*) => {$(
+        ($name:ident: $value:ty, $($store:ident -> $answer:ty),*) => {
             #[derive(Debug, Default)]
             pub(crate) struct $name(atomic::$name);
 
@@ -187,20 +200,17 @@ mod fenced {
                 }
 
                 pub(crate) fn load(&self, ordering: Ordering) -> $value {
-                    let is_seq_cst = ordering == Ordering::SeqCst;
-                    if is_seq_cst && STORED_SEQ_CST.with(|stored| stored.replace(false)) {
-                        fence(Ordering::SeqCst);
-                    }
+                    before_load(ordering);
                     self.0.load(ordering)
                 }
 
-                pub(crate) fn store(&self, value: $value, ordering: Ordering) {
-                    STORED_SEQ_CST.with(|stored| stored.set(ordering == Ordering::SeqCst));
-                    self.0.store(value, ordering);
-                }
+                $(pub(crate) fn $store(&self, value: $value, ordering: Ordering) -> $answer {
+                    stores(ordering);
+                    self.0.$store(value, ordering)
+                })*
             }
 
-            /// Read-modify-writes are loom's own.
+            /// What is not counted here is loom's own.
             impl Deref for $name {
                 type Target = atomic::$name;
 
@@ -208,8 +218,10 @@ mod fenced {
                     &self.0
                 }
             }
-        )*};
+        };
     }
 
-    fenced!(AtomicBool: bool, AtomicU64: u64);
+    fenced!(AtomicBool: bool, store -> ());
+    fenced!(AtomicU64: u64, store -> ());
+    fenced!(AtomicUsize: usize, fetch_add -> usize, fetch_sub -> usize);
 }
