@@ -225,3 +225,41 @@ mod fenced {
     fenced!(AtomicU64: u64, store -> ());
     fenced!(AtomicUsize: usize, fetch_add -> usize, fetch_sub -> usize);
 }
+
+#[cfg(all(test, loom))]
+mod tests {
+    use loom::model::Builder;
+
+    use super::*;
+    use crate::sync::{Arc, Ordering};
+
+    /// Whether two threads that each store and then look at the other's place can both find it empty.
+    fn both_may_miss(store: [Ordering; 2], load: [Ordering; 2]) -> bool {
+        let missed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let seen = Arc::clone(&missed);
+        Builder::new().check(move || {
+            let places = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+            let other = Arc::clone(&places);
+            let (store_there, load_there) = (store[1], load[1]);
+            let there = thread::spawn(move || {
+                other[1].store(1, store_there);
+                other[0].load(load_there)
+            });
+            places[0].store(1, store[0]);
+            let here = places[1].load(load[0]);
+            if here + there.join().unwrap() == 0 {
+                seen.store(true, Ordering::Relaxed);
+            }
+        });
+        missed.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn models_order_sequentially_consistent_accesses_and_no_weaker_ones() {
+        use Ordering::{Acquire, Release, SeqCst};
+        assert!(!both_may_miss([SeqCst; 2], [SeqCst; 2]));
+        assert!(both_may_miss([SeqCst, Release], [SeqCst; 2]));
+        assert!(both_may_miss([SeqCst; 2], [Acquire, SeqCst]));
+        assert!(both_may_miss([Release; 2], [Acquire; 2]));
+    }
+}
