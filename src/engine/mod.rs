@@ -22,6 +22,7 @@
 //! a user gave is dropped. The state of the poll (`poll.rs`) is not locked but taken: there is one, and who
 //! finds it gone is told [`Busy`].
 
+mod batch;
 mod book;
 mod cell;
 mod config;
@@ -38,13 +39,16 @@ mod location;
 mod locations;
 mod memory;
 mod observe;
+mod pending;
 mod poll;
 mod replies;
 mod rules;
 mod shard;
 mod slab;
+mod store;
 mod turn;
 mod wakeup;
+mod why;
 
 use std::fmt;
 

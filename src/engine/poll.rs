@@ -17,14 +17,11 @@ use super::error::Busy;
 use super::gaps::Gaps;
 use super::lines::Lines;
 use super::replies::Poll;
-use super::shard::{ReadyKey, Trash};
+use super::shard::{FIRE_STEP, ReadyKey, Trash};
 use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::RoutingCommand;
 use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
-
-/// Timers fired while a shard is locked: few enough that who waits for the lock does not wait for long.
-const FIRE_STEP: usize = 128;
 
 /// Timers that a poll may fire beyond its budget, so that polls with a budget of one get along.
 const FIRE_MIN: usize = 4096;
@@ -221,7 +218,8 @@ impl<'e> Polling<'e> {
     fn forget(&mut self) {
         for cell in &self.engine.shards {
             if cell.memory_may_forget(self.now) {
-                cell.lock().forget(self.now);
+                cell.lock().forget(self.now, &mut self.trash);
+                self.trash.clear();
             }
         }
     }
@@ -308,7 +306,7 @@ impl<'e> Polling<'e> {
                 };
                 let mut shard = engine.shards[place].lock();
                 let stands = shard.stands_in_line(location, &key);
-                let overtaken = stands && shard.entry(key.index).is_overtaken(now);
+                let overtaken = stands && shard.pending(key.index).is_overtaken(now);
                 if overtaken {
                     shard.wait(key.index);
                 }
