@@ -48,17 +48,22 @@ struct Chunk {
     is_open: bool,
 }
 
-/// What one shard knows of one location.
+/// What one shard knows of one location, in two cache lines.
+#[repr(align(64))]
 pub(super) struct Page {
     pub(super) location: LocationId,
+    /// The first of its chunks with a free line.
+    open: u32,
     pub(super) control: Arc<LocationControl>,
     /// Pending requests by state, in the order of [`RequestState`]; `Completed` is not counted here.
     counts: [u32; RequestState::PENDING],
     /// Its chunks, in order of their beginning; `NONE` where one was given back.
     chunks: Vec<u32>,
-    /// The first of its chunks with a free line.
-    open: u32,
-    outcomes: Vec<(Outcome, Why, u64)>,
+    /// Requests completed since the engine started for no other reason than the outcome, in the order of
+    /// [`Outcome`].
+    plain: [u64; Outcome::ALL.len()],
+    /// Those completed for a reason.
+    reasons: Vec<(Outcome, Why, u64)>,
 }
 
 impl Page {
@@ -72,8 +77,12 @@ impl Page {
     }
 
     /// Requests completed since the engine started, by outcome and reason.
-    pub(super) fn outcomes(&self) -> &[(Outcome, Why, u64)] {
-        &self.outcomes
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (Outcome, &Why, u64)> {
+        let plain = Outcome::ALL.iter().zip(&self.plain);
+        let plain = plain.filter(|(_, count)| **count > 0);
+        let plain = plain.map(|(&outcome, &count)| (outcome, &Why::Plain, count));
+        let reasons = self.reasons.iter();
+        plain.chain(reasons.map(|(outcome, why, count)| (*outcome, why, *count)))
     }
 
     /// One past the last of its chunks: the bound of a walk.
@@ -132,12 +141,14 @@ impl Book {
         page.counts[0] ^ open.map_or(0, |chunk| u32::from(chunk.free))
     }
 
-    /// Loads what a departure from a location needs into the cache. The result means nothing.
+    /// Loads what a release and a departure from a location need into the cache. The result means nothing.
     #[inline]
     pub(super) fn touch_line(&self, location: LocationId, line: u32) -> u32 {
         let chunk = self.chunks.get(line >> PLACE_BITS);
-        let page = self.page(location);
-        chunk.map_or(0, |chunk| u32::from(chunk.free)) ^ page.map_or(0, |page| page.counts[0])
+        let chunk = chunk.map_or(0, |chunk| u32::from(chunk.free));
+        self.page(location).map_or(chunk, |page| {
+            chunk ^ u32::from(page.control.is_held()) ^ page.plain[0] as u32
+        })
     }
 
     /// Opens a location's page at its first request in this shard.
@@ -165,7 +176,8 @@ impl Book {
             counts: [0; RequestState::PENDING],
             chunks: Vec::new(),
             open: NONE,
-            outcomes: Vec::new(),
+            plain: [0; Outcome::ALL.len()],
+            reasons: Vec::new(),
         });
     }
 
@@ -283,7 +295,11 @@ impl Book {
         let Some(page) = self.pages.get_mut(number) else {
             return;
         };
-        let outcomes = &mut page.outcomes;
+        if *why == Why::Plain {
+            page.plain[outcome as usize] += 1;
+            return;
+        }
+        let outcomes = &mut page.reasons;
         if let Some(line) = outcomes.iter_mut().find(|l| l.0 == outcome && l.1 == *why) {
             line.2 += 1;
         } else if outcomes.len() < REASONS_MAX {
@@ -369,6 +385,7 @@ mod tests {
     #[test]
     fn sizes_are_as_documented() {
         assert_eq!(size_of::<Chunk>(), 64);
+        assert_eq!(size_of::<Page>(), 128);
     }
 
     #[test]

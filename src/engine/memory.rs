@@ -6,6 +6,7 @@
 //! sequence numbers.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::time::Duration;
 
 use super::index::{Index, Place};
@@ -122,16 +123,27 @@ impl Memory {
         index: &mut Index,
         told: &mut Vec<Arc<str>>,
     ) -> bool {
-        for _ in 0..FORGET_STEP {
-            if self.next_forgotten().is_none_or(|end| now < end) {
-                return false;
-            }
-            self.forget_oldest(index, told);
-        }
-        true
+        let past = (self.oldest..self.oldest + self.len as u64)
+            .take(FORGET_STEP)
+            .filter_map(|sequence| self.record(sequence))
+            .take_while(|record| !self.remembers(record, now))
+            .count();
+        self.forget_oldest(past, index, told);
+        past == FORGET_STEP
     }
 
-    fn forget_oldest(&mut self, index: &mut Index, told: &mut Vec<Arc<str>>) {
+    /// Forgets the oldest, `count` at most. What their slots in the index need is loaded first, so that the
+    /// waits overlap.
+    fn forget_oldest(&mut self, count: usize, index: &mut Index, told: &mut Vec<Arc<str>>) {
+        let last = self.oldest + count.min(self.len) as u64;
+        let records = (self.oldest..last).filter_map(|sequence| self.record(sequence));
+        black_box(records.fold(0, |sum, record| sum ^ index.touch(record.tag)));
+        while self.oldest < last {
+            self.forget_one(index, told);
+        }
+    }
+
+    fn forget_one(&mut self, index: &mut Index, told: &mut Vec<Arc<str>>) {
         let Some(record) = self.record(self.oldest) else {
             return;
         };
@@ -151,7 +163,7 @@ impl Memory {
     }
 
     /// Remembers a request that stands in the index as pending under `from`, or takes it out there where
-    /// nothing is remembered. Where as many are remembered as may be, the oldest is forgotten.
+    /// nothing is remembered. Where as many are remembered as may be, the oldest few are forgotten.
     pub(super) fn remember(
         &mut self,
         end: End,
@@ -169,7 +181,9 @@ impl Memory {
             return;
         }
         if self.len >= self.records_max {
-            self.forget_oldest(index, told);
+            // Some at once, so that the waits for memory overlap.
+            let some = (self.records_max / 64).clamp(1, FORGET_STEP / 2);
+            self.forget_oldest(some, index, told);
         }
         let sequence = self.oldest + self.len as u64;
         let replaced = index.replace(tag, from, Place::remembered(sequence));

@@ -179,13 +179,13 @@ impl Gathering {
                     *count += u64::from(page.count(state));
                 }
                 for (outcome, _, count) in page.outcomes() {
-                    *gathered.outcomes.entry(*outcome).or_default() += count;
+                    *gathered.outcomes.entry(outcome).or_default() += count;
                 }
                 for (outcome, why, count) in page.outcomes() {
-                    let reasons = self.reasons.entry(*outcome).or_default();
+                    let reasons = self.reasons.entry(outcome).or_default();
                     match reasons.get_mut(why) {
                         Some(sum) => *sum += count,
-                        None => drop(reasons.insert(why.clone(), *count)),
+                        None => drop(reasons.insert(why.clone(), count)),
                     }
                 }
             }

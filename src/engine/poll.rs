@@ -7,6 +7,8 @@
 //!
 //! What becomes of a request whose turn it is stands in `turn.rs`; who waits for a pace, in `lines.rs`.
 
+use std::time::Duration;
+
 use hashbrown::HashMap;
 
 use super::Engine;
@@ -36,6 +38,8 @@ pub(super) struct Poller {
     /// What the router said in this poll.
     pub(super) consultations: HashMap<(LocationId, Media), Consultation>,
     pub(super) batch: Vec<(Attempt, RoutingCommand)>,
+    /// How late releases were, to be recorded.
+    pub(super) lateness: Vec<(LocationId, Duration)>,
 }
 
 impl Poller {
@@ -46,6 +50,7 @@ impl Poller {
             gaps: Gaps::default(),
             consultations: HashMap::new(),
             batch: Vec::new(),
+            lateness: Vec::new(),
         }
     }
 
@@ -210,6 +215,7 @@ impl<'e> Polling<'e> {
             self.examine(source);
         }
         self.route_batch();
+        self.record_lateness();
         let next = self.poller().lines.next_event();
         self.engine.line_news.publish(next);
     }

@@ -7,6 +7,8 @@
 //! 4. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
 //!    dispatch workers' queue.
 
+use std::time::Duration;
+
 use super::Engine;
 use super::cell::ShardGuard;
 use super::delivery::caught;
@@ -20,6 +22,9 @@ use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::DueRequest;
 use crate::schedule::ProcessingCondition;
 use crate::sync::{Arc, Ordering};
+
+/// Releases whose lateness is recorded together.
+const LATENESS_STEP: usize = 128;
 
 /// What becomes of a request that is examined.
 enum Decision {
@@ -128,7 +133,7 @@ impl<'e> Polling<'e> {
         drop(shard);
         // It may have taken the token that the head of the line was to have.
         self.place_line(location);
-        engine.lateness.lock().record(location, late);
+        self.note_lateness(location, late);
         match (command, &self.dispatch) {
             (Some(command), _) => {
                 self.poller().batch.push((attempt, command));
@@ -225,6 +230,26 @@ impl<'e> Polling<'e> {
             });
         }
         lines.place(location, opens, now);
+    }
+
+    /// Remembers how late a release was. Lateness is recorded for some releases together: each location has
+    /// counters of its own, and so the waits for memory overlap.
+    fn note_lateness(&mut self, location: LocationId, late: Duration) {
+        let noted = &mut self.poller().lateness;
+        noted.push((location, late));
+        if noted.len() >= LATENESS_STEP {
+            self.record_lateness();
+        }
+    }
+
+    /// Records the lateness of the releases since the last time.
+    pub(super) fn record_lateness(&mut self) {
+        let engine = self.engine;
+        let noted = &mut self.poller().lateness;
+        if !noted.is_empty() {
+            engine.lateness.lock().record_all(noted);
+            noted.clear();
+        }
     }
 
     /// A release rests on this answer, by its condition or its threshold wait time: it is good for one fewer.
