@@ -12,7 +12,8 @@ use super::index::tag_of;
 use super::intake::Arrival;
 use super::replies::{Cancelled, Receipt};
 use super::shard::{Shard, Trash};
-use crate::ids::{RequestId, Timestamp};
+use super::slab::NONE;
+use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::request::InteractionRequest;
 use crate::sync::Ordering;
 
@@ -37,8 +38,7 @@ impl Engine {
         now: Timestamp,
     ) -> Vec<Result<Receipt, ScheduleError>> {
         let mut answers = Vec::with_capacity(requests.len());
-        let mut chunks = requests.chunks_mut(CHUNK);
-        while let Some(chunk) = chunks.next() {
+        for chunk in requests.chunks_mut(CHUNK) {
             if self.reserve(chunk.len()).is_ok() {
                 self.schedule_chunk(chunk, now, &mut answers);
             } else {
@@ -73,7 +73,11 @@ impl Engine {
             });
         }
         let intake = requests.len() as u64;
-        let intake = self.next_intake.fetch_add(intake, Ordering::Relaxed);
+        let intake = self
+            .rules
+            .counts
+            .next_intake
+            .fetch_add(intake, Ordering::Relaxed);
         let mut taken = 0;
         let mut earliest = None::<Timestamp>;
         let place = |number: usize| arrivals[number].as_ref().map(|arrival| arrival.place);
@@ -103,7 +107,10 @@ impl Engine {
             }
         });
         let unused = requests.len() - taken;
-        self.rules.pending.fetch_sub(unused, Ordering::AcqRel);
+        self.rules
+            .counts
+            .pending
+            .fetch_sub(unused, Ordering::AcqRel);
         if let Some(due) = earliest {
             self.wakeup.notify_due(due);
         }
@@ -187,10 +194,7 @@ fn by_shard(
 
 impl Shard {
     /// Loads what these arrivals will need into the cache.
-    fn touch_arriving<'a>(
-        &self,
-        arrivals: impl Iterator<Item = (&'a Arrival, crate::ids::LocationId)>,
-    ) {
+    fn touch_arriving<'a>(&self, arrivals: impl Iterator<Item = (&'a Arrival, LocationId)>) {
         let mut sum = 0;
         for (arrival, location) in arrivals {
             sum ^= self.index.touch(tag_of(arrival.hash)) ^ self.book.touch(location);
@@ -201,13 +205,11 @@ impl Shard {
     /// Loads what the ends of these requests will need into the cache: first where they are, then their
     /// entries, then what is found through those.
     fn touch_leaving(&self, hashes: impl Iterator<Item = u64>) {
-        let mut entries = [super::slab::NONE; LOCK_STEP];
+        let mut entries = [NONE; LOCK_STEP];
         let mut count = 0;
         for (entry, hash) in entries.iter_mut().zip(hashes) {
             let place = self.index.candidate(tag_of(hash));
-            *entry = place
-                .and_then(|place| place.entry())
-                .unwrap_or(super::slab::NONE);
+            *entry = place.and_then(|place| place.entry()).unwrap_or(NONE);
             count += 1;
         }
         let entries = &entries[..count];

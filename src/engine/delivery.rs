@@ -10,6 +10,7 @@ use super::shard::{Shard, Trash};
 use super::why::{Rule, Why};
 use crate::ids::Timestamp;
 use crate::lifecycle::{Outcome, RequestState};
+use crate::request::no_payload;
 use crate::router::{Completion, Disposition, Lease, RoutingCommand};
 use crate::sync::{Arc, Ordering};
 
@@ -109,7 +110,7 @@ impl Engine {
             response_media: pending.response_media(now),
             priority: pending.priority,
             customer: contents.and_then(|contents| contents.customer.clone()),
-            payload: contents.map_or_else(Arc::default, |contents| Arc::clone(&contents.payload)),
+            payload: contents.map_or_else(no_payload, |contents| Arc::clone(&contents.payload)),
             scheduled: pending.is_scheduled(),
             ahead,
             attempt,

@@ -42,7 +42,11 @@ impl Engine {
             let mut shard = self.shards[arrival.place].lock();
             self.take_in(&mut shard, &mut request, &arrival, now, || {
                 self.reserve(1)?;
-                Ok(self.next_intake.fetch_add(1, Ordering::Relaxed))
+                Ok(self
+                    .rules
+                    .counts
+                    .next_intake
+                    .fetch_add(1, Ordering::Relaxed))
             })
         });
         match taken {
@@ -85,7 +89,7 @@ impl Engine {
     pub(super) fn reserve(&self, requests: usize) -> Result<(), ScheduleErrorReason> {
         let pending_max = self.settings.pending_max;
         let room = |pending: usize| pending.checked_add(requests).filter(|&n| n <= pending_max);
-        let pending = &self.rules.pending;
+        let pending = &self.rules.counts.pending;
         match pending.fetch_update(Ordering::AcqRel, Ordering::Acquire, room) {
             Ok(_) => Ok(()),
             Err(_) => Err(ScheduleErrorReason::Full { pending_max }),

@@ -81,6 +81,8 @@ pub(super) struct Memory {
     first: u64,
     /// The sequence number of the oldest record kept.
     oldest: u64,
+    /// When that one ended, where there is one: asked whenever the shard is unlocked.
+    oldest_ended: Timestamp,
     len: usize,
     /// What routers said, which is of any length.
     told: Slab<Arc<str>>,
@@ -95,6 +97,7 @@ impl Memory {
             spare: None,
             first: 0,
             oldest: 0,
+            oldest_ended: Timestamp::EPOCH,
             len: 0,
             told: Slab::new(),
             span,
@@ -112,7 +115,13 @@ impl Memory {
         if self.len == 0 {
             return None;
         }
-        self.record(self.oldest)?.ended.checked_add(self.span)
+        self.oldest_ended.checked_add(self.span)
+    }
+
+    fn note_oldest(&mut self) {
+        if let Some(record) = self.record(self.oldest) {
+            self.oldest_ended = record.ended;
+        }
     }
 
     /// Forgets what is older than the span, a bounded number of records a call, and says whether more is
@@ -141,6 +150,7 @@ impl Memory {
         while self.oldest < last {
             self.forget_one(index, told);
         }
+        self.note_oldest();
     }
 
     fn forget_one(&mut self, index: &mut Index, told: &mut Vec<Arc<str>>) {
@@ -225,6 +235,9 @@ impl Memory {
             last.push(record);
             self.len += 1;
         }
+        if self.len == 1 {
+            self.note_oldest();
+        }
     }
 
     /// The record that the index has at this place, where it is remembered.
@@ -264,6 +277,9 @@ impl Memory {
         assert!(self.len <= self.records_max);
         let held: usize = self.segments.iter().map(Vec::len).sum();
         assert_eq!(held as u64, self.len as u64 + self.oldest - self.first);
+        if let Some(oldest) = self.record(self.oldest).filter(|_| self.len > 0) {
+            assert_eq!(oldest.ended, self.oldest_ended);
+        }
         let mut told = 0;
         for sequence in self.oldest..self.oldest + self.len as u64 {
             let record = self.record(sequence).expect("kept records are found");

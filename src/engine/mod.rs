@@ -52,6 +52,8 @@ mod why;
 
 use std::fmt;
 
+use crossbeam_utils::CachePadded;
+
 pub use config::{ConfigError, EngineBuilder};
 pub use driver::{DriverOptions, Running, Shutdown, ShutdownReport};
 pub use error::{
@@ -69,7 +71,7 @@ use dispatch::Dispatch;
 use lines::LineNews;
 use location::Controls;
 use poll::Poller;
-use rules::Rules;
+use rules::{Counts, Rules};
 use wakeup::Wakeup;
 
 use crate::clock::Clock;
@@ -117,11 +119,10 @@ pub struct Engine {
     shards: Box<[ShardCell]>,
     controls: Controls,
     line_news: LineNews,
-    next_intake: AtomicU64,
     closed: AtomicBool,
-    /// Gone while a poll runs.
-    poller: Mutex<Option<Box<Poller>>>,
-    lateness: Mutex<LatenessBook>,
+    /// Gone while a poll runs. Apart, as are the others that a poll writes, from what every call reads.
+    poller: CachePadded<Mutex<Option<Box<Poller>>>>,
+    lateness: CachePadded<Mutex<LatenessBook>>,
     router_panics: AtomicU64,
     /// There while dispatch workers run.
     dispatch: RwLock<Option<Arc<Dispatch>>>,
@@ -149,8 +150,11 @@ impl Engine {
         let rules = Arc::new(Rules {
             hash_key: [key as u64, (key >> 64) as u64],
             grace: settings.grace,
-            pending: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
+            counts: CachePadded::new(Counts {
+                pending: AtomicUsize::new(0),
+                next_intake: AtomicU64::new(1),
+            }),
+            in_flight: CachePadded::new(AtomicUsize::new(0)),
         });
         let remembered_max = settings.remembered_max.div_ceil(settings.shards);
         let shards = (0..settings.shards)
@@ -160,14 +164,13 @@ impl Engine {
             router,
             directory: settings.directory.clone().unwrap_or_default(),
             rules,
-            poller: Mutex::new(Some(Box::new(Poller::new(shards.len())))),
+            poller: CachePadded::new(Mutex::new(Some(Box::new(Poller::new(shards.len()))))),
             settings,
             shards,
             controls: Controls::default(),
             line_news: LineNews::default(),
-            next_intake: AtomicU64::new(1),
             closed: AtomicBool::new(false),
-            lateness: Mutex::default(),
+            lateness: CachePadded::default(),
             router_panics: AtomicU64::new(0),
             dispatch: RwLock::new(None),
             wakeup: Arc::default(),
@@ -185,7 +188,7 @@ impl Engine {
     /// Requests that have not ended.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.rules.pending.load(Ordering::Acquire)
+        self.rules.counts.pending.load(Ordering::Acquire)
     }
 
     /// Requests that were released and whose attempt has not ended.

@@ -237,7 +237,7 @@ impl Shard {
         if !phase.is_before_release() {
             self.rules.in_flight.fetch_sub(1, Ordering::AcqRel);
         }
-        self.rules.pending.fetch_sub(1, Ordering::AcqRel);
+        self.rules.counts.pending.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Forgets some of what is past its span, and says whether more is.

@@ -261,7 +261,7 @@ impl ScheduleData {
 
     /// The schedule that [`plain`](Self::plain) took apart.
     pub(crate) fn from_plain(at: Timestamp, offset: i32) -> Self {
-        Self::at(PointInTime::at_offset(at, offset))
+        Self::at(PointInTime::from_fixed_offset(at, offset))
     }
 
     /// The not-before as written.
