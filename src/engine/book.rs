@@ -72,6 +72,11 @@ impl Page {
         self.counts[state as usize]
     }
 
+    /// Pending requests by state, in the order of [`RequestState`].
+    pub(super) fn counts(&self) -> [u32; RequestState::PENDING] {
+        self.counts
+    }
+
     fn live(&self) -> usize {
         self.counts.iter().map(|&count| count as usize).sum()
     }
