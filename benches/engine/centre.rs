@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use duewheel::{
     Consultation, Disposition, DueRequest, Engine, InteractionRequest, RequestId, Router,
@@ -14,6 +14,7 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::life::Batches;
 use crate::places::{Places, Spread};
+use crate::stopwatch::Span;
 
 /// Milliseconds of a day, over which due times are uniform.
 const DAY: u64 = 86_400_000;
@@ -266,11 +267,9 @@ impl Centre {
         let barrier = Barrier::new(threads);
         let work = |script| {
             barrier.wait();
-            let begin = Instant::now();
-            let done = workload.run(shared, script);
-            (begin, Instant::now(), done)
+            Span::of(|| workload.run(shared, script))
         };
-        let spans: Vec<(Instant, Instant, usize)> = thread::scope(|scope| {
+        let spans: Vec<(Span, usize)> = thread::scope(|scope| {
             let mut scripts = scripts.into_iter();
             let own = scripts.next().expect("at least one thread");
             let others: Vec<_> = scripts.map(|script| scope.spawn(|| work(script))).collect();
@@ -280,16 +279,15 @@ impl Centre {
                 .map(|other| other.join().expect("no panic"));
             others.chain([own]).collect()
         });
-        let begin = spans.iter().map(|span| span.0).min().expect("a thread");
-        let end = spans.iter().map(|span| span.1).max().expect("a thread");
-        let done: usize = spans.iter().map(|span| span.2).sum();
+        let done: usize = spans.iter().map(|(_, done)| done).sum();
+        let time = Span::together(spans.into_iter().map(|(span, _)| span));
         let agreed = threads * operations;
         assert!(
             done * 4 > agreed * 3 && done * 3 < agreed * 4,
             "{done} operations instead of {agreed}"
         );
         self.level();
-        (end - begin).mul_f64(agreed as f64 / done as f64)
+        time.mul_f64(agreed as f64 / done as f64)
     }
 
     /// Brings the population back to what it is to be.

@@ -8,9 +8,9 @@
 //! Making requests and drawing victims is not timed. Time is virtual.
 //!
 //! `life` is the sum of it all: requests are taken in, half of them are cancelled at some time and the others
-//! released by polls that go on meanwhile, and the population stays what it is. Its figure is that of one full life. Two
-//! threads each do as much as one does alone, with requests of their own in the same engine, and the rate is that of both
-//! together; whoever finds nobody polling polls.
+//! released by polls that go on meanwhile, and the population stays what it is. Its figure is that of one full life.
+//! Two threads each do as much as one does alone, with requests of their own in the same engine, and the rate is
+//! that of both together; whoever finds nobody polling polls.
 //!
 //! 1 million pending by default. Others come from the environment, as they take longer than one cares to wait for:
 //!
@@ -19,11 +19,13 @@
 //! DUEWHEEL_BENCH_POPULATIONS=10000000 cargo bench --bench engine
 //! ```
 //!
-//! To compare two builds within a minute each, ask for lives alone, and keep the first one's figures by a name:
+//! To compare two builds within a minute or so each, ask for lives alone, and keep the first one's figures by a name.
+//! Where the machine is busy with other things, count the processor's time (see `stopwatch.rs` for what that leaves out):
 //!
 //! ```text
 //! cargo bench --bench engine -- life.*uniform --save-baseline before
 //! cargo bench --bench engine -- life.*uniform --baseline before
+//! DUEWHEEL_BENCH_CPU_TIME=1 cargo bench --bench engine -- life.*uniform/one
 //! ```
 
 // The macros of criterion define what they need without a word of documentation.
@@ -34,6 +36,7 @@ mod life;
 mod places;
 mod release;
 mod single;
+mod stopwatch;
 
 use std::cell::RefCell;
 use std::env;
