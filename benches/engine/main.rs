@@ -20,7 +20,7 @@
 //! ```
 //!
 //! To compare two builds within a minute or so each, ask for lives alone, and keep the first one's figures by a name.
-//! Where the machine is busy with other things, count the processor's time (see `stopwatch.rs` for what that leaves out):
+//! Where the machine is busy with other things, count the processor's time (`stopwatch.rs` says what that leaves out):
 //!
 //! ```text
 //! cargo bench --bench engine -- life.*uniform --save-baseline before

@@ -1,4 +1,6 @@
-//! How requests spread over locations.
+//! How requests spread over locations; shared by the engine's benches, of which not each uses all.
+
+#![allow(dead_code)]
 
 use std::fmt;
 

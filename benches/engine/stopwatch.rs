@@ -1,8 +1,8 @@
 //! How long a thread worked: by the wall's clock, or by the processor's.
 //!
 //! On a machine that is busy with other things, `DUEWHEEL_BENCH_CPU_TIME=1` counts only the time that a thread was
-//! running, by what Linux says of it (to a millisecond or a few, which an iteration is much longer than). A thread that sleeps for
-//! a lock is not running: figures of two threads are then those of two who never have to.
+//! running, by what Linux says of it (to a few milliseconds; an iteration is much longer). A thread that sleeps for a
+//! lock is not running: figures of two threads are then those of two who never have to.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
