@@ -19,7 +19,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 /// Bytes that a pending request may take, payload and customer apart.
-const BYTES_MAX: f64 = 320.0;
+const BYTES_MAX: f64 = 128.0;
 
 const DAY: u64 = 86_400_000;
 const BEGIN: u64 = 1_767_596_400_000; // 2026-01-05T09:00:00+02:00
@@ -292,14 +292,6 @@ const WARM_UP: usize = 12;
 
 const BATCH: usize = 250;
 
-/// Operations that still allocate.
-const ALLOCATING: [&str; 4] = [
-    "cancel",
-    "poll that releases",
-    "complete",
-    "hold and resume",
-];
-
 /// Allocations of the operations of a round, by name.
 type Allocations = Vec<(&'static str, u64)>;
 
@@ -401,10 +393,9 @@ fn no_operation_allocates_in_the_steady_state() {
     }
     let allocations = round(&mut centre);
     println!("allocations in a round of {OPERATIONS} operations each: {allocations:?}");
-    for (name, count) in allocations {
-        assert!(
-            count == 0 || ALLOCATING.contains(&name),
-            "{name}: {count} allocations"
-        );
-    }
+    let allocating: Vec<_> = allocations
+        .iter()
+        .filter(|&&(_, count)| count > 0)
+        .collect();
+    assert!(allocating.is_empty(), "{allocating:?} allocate");
 }
