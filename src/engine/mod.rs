@@ -62,7 +62,7 @@ pub use error::{
 };
 pub use location::Pace;
 pub use replies::{
-    Cancelled, Held, ListCursor, LocationChange, LocationPage, Poll, Position, Receipt,
+    Cancelled, Contention, Held, ListCursor, LocationChange, LocationPage, Poll, Position, Receipt,
     RequestStatus, Resumed,
 };
 
@@ -204,6 +204,19 @@ impl Engine {
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         let events = self.shards.iter().filter_map(ShardCell::next_event);
         events.chain(self.line_news.next_event()).min()
+    }
+
+    /// How often the shards' locks were taken so far, and how often somebody had to wait for one. Where two threads
+    /// often do, more [`shards`](EngineBuilder::shards) help. O(shards), a short lock each, which is not counted.
+    #[must_use]
+    pub fn contention(&self) -> Contention {
+        let mut sum = Contention::default();
+        for cell in &self.shards {
+            let counted = cell.contention();
+            sum.acquisitions += counted.acquisitions;
+            sum.waits += counted.waits;
+        }
+        sum
     }
 
     /// Refuses further intake, for good: once this has returned, nothing new is accepted. A repeated intake is

@@ -137,3 +137,12 @@ pub struct Poll {
     /// When a poll next has something to do, or earlier.
     pub next_wakeup: Option<Timestamp>,
 }
+
+/// How the engine's shard locks were taken, by whatever took them: callers, polls, reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contention {
+    /// How often a lock was taken.
+    pub acquisitions: u64,
+    /// How often of these somebody else had it, so that the taker had to wait.
+    pub waits: u64,
+}
