@@ -23,7 +23,7 @@
 //! and then load are ordered by that, and code with either access weakened is not.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 #[cfg(loom)]
@@ -57,6 +57,18 @@ impl<T> Mutex<T> {
             mutex: &self.0,
             guard: Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)),
         }
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let guard = match self.0.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(MutexGuard {
+            mutex: &self.0,
+            guard: Some(guard),
+        })
     }
 }
 

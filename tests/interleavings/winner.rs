@@ -147,3 +147,19 @@ fn a_location_is_cancelled_or_moved_or_released_request_by_request() {
         assert_eq!(centre.engine.pending(), 0);
     });
 }
+
+/// What a walk has still to visit may leave the page meanwhile, which then ends before the walk's end.
+#[test]
+fn a_walk_of_a_page_that_becomes_shorter_ends() {
+    explore(|| {
+        let centre = centre();
+        centre.schedule(centre.request(ID, at(5)));
+        let cancel = aside(&centre, |centre| {
+            centre.engine.cancel(id(), at(0)).unwrap().already
+        });
+        let walked = centre.engine.cancel_location(centre.here, at(0)).unwrap();
+        let already = cancel.join().unwrap();
+        assert_eq!((walked.changed, walked.too_late), (usize::from(already), 0));
+        assert_eq!(centre.engine.pending(), 0);
+    });
+}
