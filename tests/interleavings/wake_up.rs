@@ -33,6 +33,24 @@ fn an_intake_due_now_wakes_a_driver_that_sleeps_for_later() {
 }
 
 #[test]
+fn a_batch_that_holds_something_due_wakes_the_driver() {
+    explore(|| {
+        let centre = centre();
+        let running = centre.start(0);
+        let later = aside(&centre, |centre| {
+            centre.schedule(centre.request(1, at(50)));
+        });
+        let batch = vec![centre.request(2, at(100)), centre.immediate(3)];
+        let answers = centre.engine.schedule_batch(batch, at(0));
+        assert!(answers.iter().all(Result::is_ok));
+        centre.desk.wait_for(1);
+        later.join().unwrap();
+        end(&centre, running);
+        assert_eq!(centre.desk.routed(), [(3, 1)]);
+    });
+}
+
+#[test]
 fn a_reschedule_to_now_wakes_the_driver() {
     explore(|| {
         let centre = centre();
