@@ -234,10 +234,11 @@ impl Shard {
         let tag = tag_of(self.rules.hash(id));
         let (index, told) = (Place::pending(index), &mut trash.told);
         self.memory.remember(end, tag, index, &mut self.index, told);
+        self.rules.counts.pending.fetch_sub(1, Ordering::AcqRel);
+        // Last: who finds nothing in flight any more reports what is pending.
         if !phase.is_before_release() {
             self.rules.in_flight.fetch_sub(1, Ordering::SeqCst);
         }
-        self.rules.counts.pending.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Forgets some of what is past its span, and says whether more is.
