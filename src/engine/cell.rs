@@ -155,15 +155,9 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::sync::AtomicUsize;
 
     fn cell() -> ShardCell {
-        let rules = Rules {
-            hash_key: [0, 0],
-            grace: Duration::ZERO,
-            pending: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
-        };
+        let rules = Rules::new(0, Duration::ZERO);
         ShardCell::new(Arc::new(rules), Duration::ZERO, 0)
     }
 

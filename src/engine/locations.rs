@@ -197,15 +197,18 @@ impl Engine {
     /// Visits every request that stands on the location's pages now, some a lock.
     fn walk(&self, location: LocationId, mut visit: impl FnMut(&mut Shard, u32, &mut Trash)) {
         let mut trash = Trash::new();
-        let mut indexes: Vec<u32> = Vec::with_capacity(WALK_STEP);
+        let mut indexes = [0; WALK_STEP];
         for cell in &self.shards {
             let mut at = ListCursor::START;
             let end = cell.lock().book.page(location).map_or(0, Page::end);
             while at.chunk < end {
                 let mut shard = cell.lock();
-                indexes.clear();
-                shard.list(location, &mut at, WALK_STEP, |index| indexes.push(index));
-                for &index in &indexes {
+                let mut count = 0;
+                shard.list(location, &mut at, WALK_STEP, |index| {
+                    indexes[count] = index;
+                    count += 1;
+                });
+                for &index in &indexes[..count] {
                     visit(&mut shard, index, &mut trash);
                 }
                 drop(shard);

@@ -46,6 +46,7 @@ mod rules;
 mod shard;
 mod slab;
 mod store;
+mod table;
 mod turn;
 mod wakeup;
 mod why;
@@ -71,7 +72,7 @@ use dispatch::Dispatch;
 use lines::LineNews;
 use location::Controls;
 use poll::Poller;
-use rules::{Counts, Rules};
+use rules::Rules;
 use wakeup::Wakeup;
 
 use crate::clock::Clock;
@@ -79,7 +80,7 @@ use crate::directory::Directory;
 use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::report::LatenessBook;
 use crate::router::Router;
-use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, Weak};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, RwLock, Weak};
 
 /// The scheduling engine. Shared by reference or `Arc`; every method takes `&self`.
 ///
@@ -147,15 +148,7 @@ impl Engine {
     /// Puts together what was checked already.
     fn assemble(settings: EngineBuilder, router: Arc<dyn Router>) -> Self {
         let key = settings.hash_key.unwrap_or_else(random_key);
-        let rules = Arc::new(Rules {
-            hash_key: [key as u64, (key >> 64) as u64],
-            grace: settings.grace,
-            counts: CachePadded::new(Counts {
-                pending: AtomicUsize::new(0),
-                next_intake: AtomicU64::new(1),
-            }),
-            in_flight: CachePadded::new(AtomicUsize::new(0)),
-        });
+        let rules = Arc::new(Rules::new(key, settings.grace));
         let remembered_max = settings.remembered_max.div_ceil(settings.shards);
         let shards = (0..settings.shards)
             .map(|_| ShardCell::new(Arc::clone(&rules), settings.remember, remembered_max))
