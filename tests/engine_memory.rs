@@ -290,7 +290,7 @@ const STEADY: usize = 20_000;
 const OPERATIONS: usize = 10_000;
 
 /// Rounds after which everything is as large as it will ever be.
-const WARM_UP: usize = 12;
+const WARM_UP: usize = 20;
 
 const BATCH: usize = 250;
 

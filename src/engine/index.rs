@@ -163,14 +163,11 @@ impl Index {
             self.directory = self.directory.iter().flat_map(|&n| [n, n]).collect();
             self.depth = depth;
         }
-        let mut halves = [Table::new(), Table::new()];
-        for slot in self.parts[number].table.slots() {
-            halves[beginning(slot.tag, depth) & 1].insert(slot.tag, slot.place);
-        }
         let added = self.parts.len() as u32;
-        let [lower, upper] = halves.map(|table| Part { table, depth });
-        self.parts[number] = lower;
-        self.parts.push(upper);
+        let part = &mut self.parts[number];
+        part.depth = depth;
+        let table = part.table.split(|tag| beginning(tag, depth) & 1 == 1);
+        self.parts.push(Part { table, depth });
         // The directory's entries of a table are neighbours; the upper half of them is the new one's.
         let share = 1 << (self.depth - depth);
         let first = beginning(tag, depth - 1) * 2 * share;
