@@ -34,6 +34,23 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
+    /// Whether a setting is good, or what it should have been.
+    pub(super) fn check(
+        good: bool,
+        setting: &'static str,
+        value: impl Into<String>,
+        expected: &'static str,
+    ) -> Result<(), Self> {
+        if good {
+            return Ok(());
+        }
+        Err(Self {
+            setting,
+            value: value.into(),
+            expected,
+        })
+    }
+
     /// The name of the setting.
     #[must_use]
     pub fn setting(&self) -> &'static str {
@@ -135,36 +152,25 @@ impl EngineBuilder {
     /// # Errors
     /// The first setting that is out of its range.
     pub fn build(self, router: Arc<dyn Router>) -> Result<Engine, ConfigError> {
-        let check = |good: bool, setting, value: String, expected| {
-            if good {
-                Ok(())
-            } else {
-                Err(ConfigError {
-                    setting,
-                    value,
-                    expected,
-                })
-            }
-        };
-        check(
+        ConfigError::check(
             self.shards.is_power_of_two() && self.shards <= 1024,
             "shards",
             self.shards.to_string(),
             "a power of two from 1 to 1024",
         )?;
-        check(
+        ConfigError::check(
             (1..=i32::MAX as usize).contains(&self.pending_max),
             "max_pending",
             self.pending_max.to_string(),
             "1 to 2147483647",
         )?;
-        check(
+        ConfigError::check(
             self.lease >= Duration::from_millis(1),
             "lease",
             format!("{:?}", self.lease),
             "at least 1 ms",
         )?;
-        check(
+        ConfigError::check(
             (1..=4096).contains(&self.route_batch),
             "route_batch",
             self.route_batch.to_string(),

@@ -195,7 +195,7 @@ impl Engine {
     }
 
     /// An attempt was settled: its request may have ended, or be due at `timer` now.
-    fn notify_settled(&self, timer: Option<Timestamp>) {
+    pub(super) fn notify_settled(&self, timer: Option<Timestamp>) {
         if let Some(timer) = timer {
             self.wakeup.notify_due(timer);
         }
@@ -227,7 +227,7 @@ fn bounded(why: Arc<str>) -> Arc<str> {
 
 impl Shard {
     /// When the request at `index`, if there is one, is next looked at.
-    fn timer_of(&self, index: u32) -> Option<Timestamp> {
+    pub(super) fn timer_of(&self, index: u32) -> Option<Timestamp> {
         let entry = self.entries.get(index)?;
         entry.timer.map(|_| entry.armed)
     }

@@ -81,6 +81,9 @@ impl LocationControl {
 
     /// When there is a token: `now`, or later.
     pub(super) fn next_token(&self, now: Timestamp) -> Timestamp {
+        if self.flags.load(Ordering::Acquire) & PACED == 0 {
+            return now;
+        }
         match &self.rules.lock().pace {
             Some(bucket) => bucket.next(now),
             None => now,

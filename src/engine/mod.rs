@@ -37,6 +37,7 @@ mod lines;
 mod location;
 mod locations;
 mod memory;
+mod news;
 mod observe;
 mod poll;
 mod replies;
@@ -62,8 +63,8 @@ pub use replies::{
 
 use cell::ShardCell;
 use dispatch::Dispatch;
-use lines::LineNews;
 use location::Controls;
+use news::LineNews;
 use poll::Poller;
 use rules::Rules;
 use wakeup::Wakeup;
@@ -112,7 +113,7 @@ pub struct Engine {
     settings: EngineBuilder,
     shards: Box<[ShardCell]>,
     controls: Controls,
-    line_news: LineNews,
+    line_news: Arc<LineNews>,
     next_intake: AtomicU64,
     closed: AtomicBool,
     /// Gone while a poll runs.
@@ -160,7 +161,7 @@ impl Engine {
             settings,
             shards,
             controls: Controls::default(),
-            line_news: LineNews::default(),
+            line_news: Arc::default(),
             next_intake: AtomicU64::new(1),
             closed: AtomicBool::new(false),
             lateness: Mutex::default(),
@@ -235,6 +236,9 @@ impl Engine {
         }
         if let Some(poller) = self.poller.lock().as_ref() {
             poller.check_invariants(&self.shards);
+        }
+        if let Some(dispatch) = self.dispatch.read().clone() {
+            dispatch.check_invariants();
         }
     }
 }
