@@ -14,6 +14,7 @@ mod intake;
 mod locations;
 mod missed;
 mod order;
+mod pressure;
 mod report;
 mod support;
 mod winner;
