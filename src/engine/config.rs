@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::location::Pace;
 use crate::directory::Directory;
 use crate::router::Router;
 use crate::sync::Arc;
@@ -22,6 +23,7 @@ pub struct EngineBuilder {
     pub(super) epoch: u32,
     pub(super) directory: Option<Arc<Directory>>,
     pub(super) hash_key: Option<u128>,
+    pub(super) default_pace: Option<Pace>,
 }
 
 /// A setting out of its range.
@@ -72,6 +74,7 @@ impl Default for EngineBuilder {
             epoch: 1,
             directory: None,
             hash_key: None,
+            default_pace: None,
         }
     }
 }
@@ -125,6 +128,14 @@ impl EngineBuilder {
     /// consulted again, so that its answer knows of it.
     pub fn route_batch(mut self, commands: usize) -> Self {
         self.route_batch = commands;
+        self
+    }
+
+    /// The pace of every location that [`resume`](Engine::resume) gave none of its own; default none. It bounds
+    /// what a location's desks get at once after a stall, a hold or downtime, when all that is overdue goes out oldest
+    /// first. Each location has it to itself; what it delays stands in the lateness.
+    pub fn default_pace(mut self, pace: Pace) -> Self {
+        self.default_pace = Some(pace);
         self
     }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duewheel::{
-    Clock, DriverOptions, LocationId, ManualClock, MissedPolicy, Outcome, Pace, RoutingCommand,
-    ScheduleData, Shutdown, Timestamp,
+    Clock, DriverOptions, Engine, LocationId, ManualClock, MissedPolicy, Outcome, Pace,
+    RoutingCommand, ScheduleData, Shutdown, Timestamp,
 };
 
 use crate::driver::{PATIENCE, eventually, gated};
-use crate::support::{Centre, at, centre, run};
+use crate::support::{Centre, at, centre, centre_with, run};
 
 /// Twenty requests that fall due one a second from 10 s on, taken in in another order, at two a second.
 fn paced(centre: &Centre) {
@@ -158,4 +158,41 @@ fn a_backlog_of_many_locations_goes_out_oldest_first_in_each() {
         assert!(here.is_sorted_by_key(|command| command.due));
     }
     drop(running);
+}
+
+#[test]
+fn a_default_pace_is_each_locations_own_until_it_is_given_another() {
+    let pace = |releases| Pace::per_second(releases).unwrap();
+    let centre = centre_with(Engine::builder().default_pace(pace(2)));
+    let there = elsewhere(&centre, 100, at(5));
+    for id in 101..104 {
+        elsewhere(&centre, id, at(5));
+    }
+    for id in 0..4 {
+        centre.schedule(centre.request(id, at(10)), at(0));
+    }
+    assert_eq!(centre.engine.report(at(0)).locations[0].pace, Some(2));
+    run(&centre, at(100), at(101));
+    let commands = centre.desk.take();
+    let expected = [(0, 100_000), (1, 100_500), (2, 101_000)];
+    assert_eq!(of(&commands, centre.here), expected);
+    let expected = [(100, 100_000), (101, 100_500), (102, 101_000)];
+    assert_eq!(of(&commands, there), expected);
+    // Its own, and the default again.
+    centre
+        .engine
+        .resume(there, Some(pace(10)), at(101))
+        .unwrap();
+    run(&centre, at(101), at(200));
+    let commands = centre.desk.take();
+    assert_eq!(of(&commands, there), [(103, 101_100)]);
+    assert_eq!(of(&commands, centre.here), [(3, 101_500)]);
+    centre.engine.resume(there, None, at(200)).unwrap();
+    let report = centre.engine.report(at(200));
+    assert!(
+        report
+            .locations
+            .iter()
+            .all(|location| location.pace == Some(2))
+    );
 }
