@@ -356,24 +356,24 @@ impl Engine {
         if shard.phase_of(attempt) != Some(Phase::Released) {
             return;
         }
-        if shard.entry(index).has_expired(now) {
+        if shard.pending(index).has_expired(now) {
             shard.expire(index, now, &mut trash);
             drop(shard);
             self.notify_settled(None);
             return;
         }
-        let page = shard.book.page(shard.entry(index).location);
+        let page = shard.book.page(shard.pending(index).location);
         if page.is_some_and(|page| page.control.is_held()) {
-            shard.entry_mut(index).take_attempt_back();
+            shard.pending_mut(index).take_attempt_back();
             shard.park(index);
-            let timer = shard.timer_of(index);
+            let until = shard.pending(index).not_after();
             drop(shard);
-            self.notify_settled(timer);
+            self.notify_settled(until);
             return;
         }
         shard.start_routing(index);
         shard.arm(index, now.saturating_add(self.settings.lease));
-        let command = self.command(shard.entry(index), ahead, now);
+        let command = self.command(&shard, index, ahead, now);
         drop(shard);
         self.wakeup
             .notify_due(now.saturating_add(self.settings.lease));
@@ -385,7 +385,7 @@ impl Engine {
         for attempt in attempts {
             let mut shard = self.shards[attempt.place].lock();
             if shard.phase_of(attempt) == Some(Phase::Released) {
-                shard.entry_mut(attempt.index).take_attempt_back();
+                shard.pending_mut(attempt.index).take_attempt_back();
                 shard.wait(attempt.index);
             }
         }

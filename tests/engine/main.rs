@@ -1,5 +1,6 @@
 //! The engine's promises, each with a test that fails without it, and its behaviour clause by clause.
 
+mod batch;
 mod callbacks;
 mod catch_up;
 mod conditions;
