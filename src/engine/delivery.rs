@@ -213,7 +213,7 @@ impl Engine {
     }
 
     /// An attempt was settled: its request may have ended, or there is something to do for it at `until`.
-    fn notify_settled(&self, until: Option<Timestamp>) {
+    pub(super) fn notify_settled(&self, until: Option<Timestamp>) {
         if let Some(until) = until {
             self.wakeup.notify_due(until);
         }

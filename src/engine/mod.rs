@@ -38,6 +38,7 @@ mod lines;
 mod location;
 mod locations;
 mod memory;
+mod news;
 mod observe;
 mod pending;
 mod poll;
@@ -69,8 +70,8 @@ pub use replies::{
 
 use cell::ShardCell;
 use dispatch::Dispatch;
-use lines::LineNews;
 use location::Controls;
+use news::LineNews;
 use poll::Poller;
 use rules::Rules;
 use wakeup::Wakeup;
@@ -119,7 +120,7 @@ pub struct Engine {
     settings: EngineBuilder,
     shards: Box<[ShardCell]>,
     controls: Controls,
-    line_news: LineNews,
+    line_news: Arc<LineNews>,
     closed: AtomicBool,
     /// Gone while a poll runs. Apart, as are the others that a poll writes, from what every call reads.
     poller: CachePadded<Mutex<Option<Box<Poller>>>>,
@@ -158,10 +159,10 @@ impl Engine {
             directory: settings.directory.clone().unwrap_or_default(),
             rules,
             poller: CachePadded::new(Mutex::new(Some(Box::new(Poller::new(shards.len()))))),
+            controls: Controls::new(settings.default_pace),
             settings,
             shards,
-            controls: Controls::default(),
-            line_news: LineNews::default(),
+            line_news: Arc::default(),
             closed: AtomicBool::new(false),
             lateness: CachePadded::default(),
             router_panics: AtomicU64::new(0),
@@ -248,6 +249,9 @@ impl Engine {
         }
         if let Some(poller) = self.poller.lock().as_ref() {
             poller.check_invariants(&self.shards);
+        }
+        if let Some(dispatch) = self.dispatch.read().clone() {
+            dispatch.check_invariants();
         }
     }
 }
