@@ -46,6 +46,8 @@ pub(super) struct Poller {
     /// What the router said in this poll.
     pub(super) consultations: HashMap<(LocationId, Media), Consultation>,
     pub(super) batch: Vec<(Attempt, RoutingCommand)>,
+    /// Empty between polls: memory for the locations whose pace was changed.
+    paced: HashSet<LocationId>,
     /// How late releases were, to be recorded.
     pub(super) lateness: Vec<(LocationId, Duration)>,
 }
@@ -59,6 +61,7 @@ impl Poller {
             gaps: Gaps::default(),
             consultations: HashMap::new(),
             batch: Vec::new(),
+            paced: HashSet::new(),
             lateness: Vec::new(),
         }
     }
@@ -249,7 +252,8 @@ impl<'e> Polling<'e> {
     /// Opens the lines of locations whose next token has come. A clock that stepped back, another pace and
     /// another dispatch change when that is.
     fn open_lines(&mut self, stepped_back: bool) {
-        let mut locations = self.engine.line_news.take_paced();
+        let empty = std::mem::take(&mut self.poller().paced);
+        let mut locations = self.engine.line_news.exchange_paced(empty);
         let known = self.poller().dispatch.as_ref().map(Arc::as_ptr);
         let is_another = known != self.dispatch.as_ref().map(Arc::as_ptr);
         if is_another {
@@ -265,9 +269,10 @@ impl<'e> Polling<'e> {
             locations.extend(self.poller().lines.locations());
         }
         self.hear_of_room();
-        for location in locations {
+        for location in locations.drain() {
             self.place_line(location);
         }
+        self.poller().paced = locations;
         let now = self.now;
         while let Some(location) = self.poller().lines.take_opening(now) {
             self.place_line(location);
