@@ -34,6 +34,9 @@ use crate::sync::{Arc, AtomicBool, Ordering};
 /// Timers that a poll may fire beyond its budget, so that polls with a budget of one get along.
 const FIRE_MIN: usize = 4096;
 
+/// Steps that a poll takes at most to bring a shard's wheel up to the present, each under its own lock.
+const UPKEEP_STEPS: usize = 16;
+
 /// What one poll leaves for the next.
 pub(super) struct Poller {
     /// Each shard's head of the ready heap. Only a poll touches the heaps, so that these stay true.
@@ -109,7 +112,8 @@ impl Engine {
     /// before, is taken up by the same poll as long as the budget lasts: a budget of `usize::MAX` may never
     /// return.
     ///
-    /// O(shards + what is due, up to the budget); with nothing due no shard that has something pending is locked.
+    /// O(shards + what is due, up to the budget); with nothing due no shard that has something pending is
+    /// locked, but for a moment once in some four seconds to bring its wheel up to the present.
     ///
     /// # Errors
     /// [`Busy`] while another poll runs, be it further up this thread's stack.
@@ -198,6 +202,7 @@ impl<'e> Polling<'e> {
         poller.consultations.clear();
         let stepped_back = poller.gaps.polled(now, grace);
         self.forget();
+        self.keep_up();
         self.open_lines(stepped_back);
         loop {
             self.hear_of_room();
@@ -245,6 +250,18 @@ impl<'e> Polling<'e> {
             if cell.memory_may_forget(self.now) {
                 cell.lock().forget(self.now, &mut self.trash);
                 self.trash.clear();
+            }
+        }
+    }
+
+    /// Brings the wheels up to the present where they have stayed behind, a bounded number of steps a poll.
+    fn keep_up(&mut self) {
+        for cell in &self.engine.shards {
+            for _ in 0..UPKEEP_STEPS {
+                if !cell.wheel_needs_upkeep(self.now) {
+                    break;
+                }
+                cell.lock().keep_up(self.now);
             }
         }
     }

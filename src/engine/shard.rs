@@ -28,6 +28,9 @@ use crate::wheel::{Advance, Wheel};
 /// Timers fired while a shard is locked: few enough that who waits for the lock does not wait for long.
 pub(super) const FIRE_STEP: usize = 64;
 
+/// How far the wheel may stay behind the present, in milliseconds.
+const UPKEEP_MS: u64 = 4096;
+
 /// The ready heap is rebuilt when it is longer than this and more than half stale.
 const READY_COMPACT_MIN: usize = 64;
 
@@ -93,6 +96,8 @@ pub(super) struct Shard {
     pub(super) memory: Memory,
     rules: Arc<Rules>,
     fired: Vec<u32>,
+    /// The wheel was not brought up to the present in one step.
+    upkeep_left: bool,
 }
 
 impl Shard {
@@ -107,6 +112,7 @@ impl Shard {
             memory: Memory::new(remember, remembered_max),
             rules,
             fired: Vec::with_capacity(FIRE_STEP),
+            upkeep_left: false,
         }
     }
 
@@ -185,6 +191,9 @@ impl Shard {
         intake: u64,
         now: Timestamp,
     ) -> Timestamp {
+        if self.next_upkeep() <= now {
+            self.keep_up(now);
+        }
         let id = request.id;
         let tag = tag_of(hash);
         let forgotten = self.index.find(tag, |place| {
@@ -400,6 +409,22 @@ impl Shard {
     }
 
     // ---- what a poll does to the wheel ----
+
+    /// When the wheel is to be brought up to the present: now and then, so that what comes is not all in one
+    /// slot of a wheel that was left behind.
+    #[inline]
+    pub(super) fn next_upkeep(&self) -> Timestamp {
+        if self.upkeep_left {
+            return Timestamp::EPOCH;
+        }
+        Timestamp::from_millis(self.wheel.cursor().saturating_add(UPKEEP_MS))
+    }
+
+    /// Takes a step in bringing the wheel up to the present.
+    #[cold]
+    pub(super) fn keep_up(&mut self, now: Timestamp) {
+        self.upkeep_left = self.wheel.keep_up(now.as_millis());
+    }
 
     /// Fires at most `step` timers due by `now`, and says how many fired and whether to go on.
     pub(super) fn fire(
