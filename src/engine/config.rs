@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::panics::PanicObserver;
 use crate::directory::Directory;
 use crate::router::Router;
 use crate::sync::Arc;
@@ -22,6 +23,7 @@ pub struct EngineBuilder {
     pub(super) epoch: u32,
     pub(super) directory: Option<Arc<Directory>>,
     pub(super) hash_key: Option<u128>,
+    pub(super) panic_observer: Option<PanicObserver>,
 }
 
 /// A setting out of its range.
@@ -55,6 +57,7 @@ impl Default for EngineBuilder {
             epoch: 1,
             directory: None,
             hash_key: None,
+            panic_observer: None,
         }
     }
 }
@@ -127,6 +130,14 @@ impl EngineBuilder {
     /// random. It changes nothing that can be seen from outside.
     pub fn hash_key(mut self, key: u128) -> Self {
         self.hash_key = Some(key);
+        self
+    }
+
+    /// Is told at once what a panic said that ended a thread of the engine: its clock panicked, or dropping
+    /// the last hold on the router did. Called on that thread, with no lock held. Beside this,
+    /// [`Engine::panics`] remembers it.
+    pub fn on_thread_panic(mut self, observer: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.panic_observer = Some(PanicObserver::new(observer));
         self
     }
 

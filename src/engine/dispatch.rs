@@ -16,6 +16,7 @@ use super::Engine;
 use super::entry::Phase;
 use super::poll::Attempt;
 use super::shard::Trash;
+use super::taken::Taken;
 use crate::clock::Clock;
 use crate::ids::LocationId;
 use crate::sync::{Condvar, Mutex};
@@ -104,7 +105,7 @@ impl Dispatch {
     }
 
     /// An attempt taken is settled.
-    fn done(&self, location: LocationId) {
+    pub(super) fn done(&self, location: LocationId) {
         let mut queues = self.queues.lock();
         let queue = queues
             .locations
@@ -153,11 +154,11 @@ impl Engine {
     /// What a worker's thread does until the dispatch is closed.
     pub(super) fn work(&self, dispatch: &Dispatch, clock: &dyn Clock) {
         while let Some((location, attempt, ahead)) = dispatch.take() {
+            let taken = Taken::new(self, dispatch, location, attempt);
             // There is room in the queue.
             self.wakeup.notify_end();
             self.dispatch_one(attempt, ahead, clock);
-            dispatch.done(location);
-            self.wakeup.notify_end();
+            taken.settled();
         }
     }
 

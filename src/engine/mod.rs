@@ -38,11 +38,13 @@ mod location;
 mod locations;
 mod memory;
 mod observe;
+mod panics;
 mod poll;
 mod replies;
 mod rules;
 mod shard;
 mod slab;
+mod taken;
 mod turn;
 mod wakeup;
 
@@ -62,8 +64,10 @@ pub use replies::{
 
 use cell::ShardCell;
 use dispatch::Dispatch;
+use driver::PollingThread;
 use lines::LineNews;
 use location::Controls;
+use panics::Panics;
 use poll::Poller;
 use rules::Rules;
 use wakeup::Wakeup;
@@ -117,8 +121,10 @@ pub struct Engine {
     closed: AtomicBool,
     /// Gone while a poll runs.
     poller: Mutex<Option<Box<Poller>>>,
+    polling_thread: PollingThread,
     lateness: Mutex<LatenessBook>,
     router_panics: AtomicU64,
+    panics: Arc<Panics>,
     /// There while dispatch workers run.
     dispatch: RwLock<Option<Arc<Dispatch>>>,
     wakeup: Arc<Wakeup>,
@@ -157,6 +163,8 @@ impl Engine {
             directory: settings.directory.clone().unwrap_or_default(),
             rules,
             poller: Mutex::new(Some(Box::new(Poller::new(shards.len())))),
+            polling_thread: PollingThread::default(),
+            panics: Arc::new(Panics::new(settings.panic_observer.clone())),
             settings,
             shards,
             controls: Controls::default(),
@@ -188,6 +196,14 @@ impl Engine {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.rules.in_flight.load(Ordering::Acquire)
+    }
+
+    /// What the last 16 panics said that ended a thread of this engine, oldest first, 1024 bytes of each: its
+    /// clock panicked, or a drop of something that the embedder gave. The router's panics are not among them:
+    /// they are caught, and counted in the [`report`](Self::report).
+    #[must_use]
+    pub fn panics(&self) -> Vec<String> {
+        self.panics.messages()
     }
 
     /// The earliest time at which a poll has something to do, or a time before it: a poll then finds

@@ -104,11 +104,12 @@ impl Engine {
         budget: usize,
         stop: &AtomicBool,
     ) -> Result<Poll, Busy> {
-        let taken = self.poller.lock().take();
+        let taken = self.poller.lock().take().ok_or(Busy)?;
+        self.polling_thread.enter();
         let mut polling = Polling {
             engine: self,
             dispatch: self.dispatch.read().clone(),
-            poller: Some(taken.ok_or(Busy)?),
+            poller: Some(taken),
             now,
             budget,
             stop,
@@ -147,6 +148,7 @@ pub(super) struct Polling<'a> {
 /// Gives the poller back, also when something panics.
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
+        self.engine.polling_thread.leave();
         *self.engine.poller.lock() = self.poller.take();
     }
 }

@@ -12,5 +12,6 @@ mod locations;
 mod missed;
 mod order;
 mod report;
+mod shutdown;
 mod support;
 mod winner;
