@@ -39,6 +39,8 @@ pub use access::{
 };
 pub use clock::{Clock, ClockObserver, ManualClock, SystemClock};
 pub use directory::{Directory, DirectoryError};
+#[cfg(feature = "tokio")]
+pub use engine::{AsyncEngine, RunOptions};
 pub use engine::{
     Busy, CancelError, Cancelled, CompleteError, ConfigError, DriverOptions, Engine, EngineBuilder,
     Held, ListCursor, LocationChange, LocationPage, Pace, Poll, Position, Receipt, RequestStatus,
@@ -52,6 +54,8 @@ pub use ids::{
 pub use lifecycle::{Outcome, RequestState};
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;
+#[cfg(feature = "tokio")]
+pub use router::AsyncRouter;
 pub use router::{
     Completion, Disposition, DueRequest, Lease, ParseLeaseError, Router, RoutingCommand,
 };

@@ -138,7 +138,7 @@ impl Engine {
 
     /// Applies the router's answer, unless the attempt was settled meanwhile. `None`: it panicked. An answer
     /// that comes after the attempt's lease ran out still counts where it is final, as a completion would.
-    fn settle(&self, attempt: Attempt, answer: Option<Disposition>, now: Timestamp) {
+    pub(super) fn settle(&self, attempt: Attempt, answer: Option<Disposition>, now: Timestamp) {
         let mut trash = Trash::new();
         let mut replaced = None;
         if answer.is_none() {

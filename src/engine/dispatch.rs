@@ -18,7 +18,8 @@ use super::poll::Attempt;
 use super::shard::Trash;
 use super::taken::Taken;
 use crate::clock::Clock;
-use crate::ids::LocationId;
+use crate::ids::{LocationId, Timestamp};
+use crate::router::RoutingCommand;
 use crate::sync::{Condvar, Mutex};
 
 /// Released attempts on their way to the workers.
@@ -88,20 +89,17 @@ impl Dispatch {
             if queues.closed {
                 return None;
             }
-            if let Some(location) = queues.turns.pop_front() {
-                let queue = queues
-                    .locations
-                    .get_mut(&location)
-                    .expect("a turn has a queue");
-                queue.has_turn = false;
-                let (attempt, ahead) = queue.waiting.pop_front().expect("a turn has an attempt");
-                queue.in_flight += 1;
-                queues.waiting -= 1;
-                queues.offer_turn(location, self.in_flight_max);
-                return Some((location, attempt, ahead));
+            if let Some(taken) = queues.take(self.in_flight_max) {
+                return Some(taken);
             }
             self.ready.wait(&mut queues);
         }
+    }
+
+    /// The next attempt in turn, where there is one.
+    #[cfg(feature = "tokio")]
+    pub(super) fn try_take(&self) -> Option<(LocationId, Attempt, bool)> {
+        self.queues.lock().take(self.in_flight_max)
     }
 
     /// An attempt taken is settled.
@@ -139,6 +137,20 @@ impl Dispatch {
 }
 
 impl Queues {
+    fn take(&mut self, in_flight_max: usize) -> Option<(LocationId, Attempt, bool)> {
+        let location = self.turns.pop_front()?;
+        let queue = self
+            .locations
+            .get_mut(&location)
+            .expect("a turn has a queue");
+        queue.has_turn = false;
+        let (attempt, ahead) = queue.waiting.pop_front().expect("a turn has an attempt");
+        queue.in_flight += 1;
+        self.waiting -= 1;
+        self.offer_turn(location, in_flight_max);
+        Some((location, attempt, ahead))
+    }
+
     fn offer_turn(&mut self, location: LocationId, in_flight_max: usize) {
         let Some(queue) = self.locations.get_mut(&location) else {
             return;
@@ -170,30 +182,42 @@ impl Engine {
 
     /// Routes a released attempt, unless its location was put on hold or its lifespan ended since.
     fn dispatch_one(&self, attempt: Attempt, ahead: bool, clock: &dyn Clock) {
-        let now = clock.now();
+        if let Some(command) = self.start_dispatched(attempt, ahead, clock.now()) {
+            self.route(attempt, command, || clock.now());
+        }
+    }
+
+    /// The command of a released attempt that goes to the router now, by its lease; `None` where its location
+    /// was put on hold or its lifespan ended since.
+    pub(super) fn start_dispatched(
+        &self,
+        attempt: Attempt,
+        ahead: bool,
+        now: Timestamp,
+    ) -> Option<RoutingCommand> {
         let index = attempt.index;
         let mut trash = Trash::new();
         let mut shard = self.shards[attempt.place].lock();
         if shard.phase_of(attempt) != Some(Phase::Released) {
-            return;
+            return None;
         }
         if shard.entry(index).has_expired(now) {
             shard.expire(index, now, &mut trash);
-            return;
+            return None;
         }
         let page = shard.book.page(shard.entry(index).location);
         if page.is_some_and(|page| page.control.is_held()) {
             shard.entry_mut(index).take_attempt_back();
             shard.park(index);
-            return;
+            return None;
         }
         shard.start_routing(index);
-        shard.arm(index, now.saturating_add(self.settings.lease));
+        let lease_end = now.saturating_add(self.settings.lease);
+        shard.arm(index, lease_end);
         let command = self.command(shard.entry(index), ahead, now);
         drop(shard);
-        self.wakeup
-            .notify_due(now.saturating_add(self.settings.lease));
-        self.route(attempt, command, || clock.now());
+        self.wakeup.notify_due(lease_end);
+        Some(command)
     }
 
     /// Attempts that no worker will take any more wait for the next poll again.

@@ -42,6 +42,8 @@ mod panics;
 mod poll;
 mod replies;
 mod rules;
+#[cfg(feature = "tokio")]
+mod run;
 mod shard;
 mod slab;
 mod taken;
@@ -61,6 +63,8 @@ pub use replies::{
     Cancelled, Held, ListCursor, LocationChange, LocationPage, Poll, Position, Receipt,
     RequestStatus, Resumed,
 };
+#[cfg(feature = "tokio")]
+pub use run::{AsyncEngine, RunOptions};
 
 use cell::ShardCell;
 use dispatch::Dispatch;

@@ -46,10 +46,16 @@ impl Panics {
         }
     }
 
-    /// Keeps what a panic said, tells the observer on this thread, and answers it.
+    /// [`note`](Self::note) for a panic that ends here.
     pub(super) fn record(&self, panic: Box<dyn Any + Send>) -> String {
-        let message = message(&*panic);
+        let message = self.note(&*panic);
         discard(panic);
+        message
+    }
+
+    /// Keeps what a panic said, tells the observer on this thread, and answers it.
+    pub(super) fn note(&self, panic: &(dyn Any + Send)) -> String {
+        let message = message(panic);
         let mut messages = self.messages.lock();
         if messages.len() == MESSAGES_MAX {
             messages.pop_front();

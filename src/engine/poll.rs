@@ -94,7 +94,12 @@ impl Engine {
     /// # Errors
     /// [`Busy`] while another poll runs, be it further up this thread's stack.
     pub fn poll(&self, now: Timestamp, budget: usize) -> Result<Poll, Busy> {
-        self.poll_until(now, budget, &AtomicBool::new(false))
+        let poll = self.poll_until(now, budget, &AtomicBool::new(false))?;
+        if poll.released > 0 && self.dispatch.read().is_some() {
+            // A task that routes what was released sleeps by the driver's bell.
+            self.wakeup.ring();
+        }
+        Ok(poll)
     }
 
     /// [`poll`](Self::poll), which examines nothing more once `stop` is set.

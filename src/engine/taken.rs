@@ -31,6 +31,11 @@ impl<E: Deref<Target = Engine>, D: Deref<Target = Dispatch>> Taken<E, D> {
         }
     }
 
+    #[cfg(feature = "tokio")]
+    pub(super) fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
     /// Nothing of it is left to give back but its place.
     pub(super) fn settled(mut self) {
         self.settled = true;

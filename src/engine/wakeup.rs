@@ -119,7 +119,7 @@ impl Sleep<'_> {
     }
 
     /// Whether it was rung; where it was not, this waker is woken when it is.
-    #[cfg(test)]
+    #[cfg(any(feature = "tokio", test))]
     pub(super) fn is_rung(&self, waker: &Waker) -> bool {
         let mut state = self.wakeup.state.lock();
         if state.rung || state.ticket != self.ticket.0 {
