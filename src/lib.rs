@@ -12,6 +12,7 @@
 //! | read requests from JSON | [`JsonAccessPoint`] |
 //! | connect a routing system | [`Router`], [`Disposition`], [`Completion`] |
 //! | drive the engine | [`Engine`]: by [`Engine::poll`] alone, or by [`Engine::start`] |
+//! | drive it from a tokio runtime | `AsyncEngine` and `AsyncRouter`, with the feature `tokio` |
 //! | see what is going on | [`Engine::status`], [`Engine::report`] |
 //! | use the timing wheel on its own | [`Wheel`] |
 //!

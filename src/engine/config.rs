@@ -99,8 +99,9 @@ impl EngineBuilder {
         self
     }
 
-    /// How long a dispatch worker's call of [`Router::route`] may take before the attempt counts as
-    /// failed; from 1 ms, default 300 s. (On the polling thread the call ends when it returns.)
+    /// How long a dispatch worker's call of [`Router::route`], or the future of an async router, may take
+    /// before the attempt counts as failed; from 1 ms, default 300 s. (On the polling thread the call ends when it
+    /// returns.)
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self

@@ -13,7 +13,8 @@
 //! * getters: [`status`](Engine::status), [`list_location`](Engine::list_location),
 //!   [`report`](Engine::report).
 //!
-//! [`start`](Engine::start) does the polling on a thread of its own, for those who ask.
+//! [`start`](Engine::start) does the polling on a thread of its own, for those who ask; an `AsyncEngine`
+//! (feature `tokio`) does it in a task.
 //!
 //! # Who holds what
 //!

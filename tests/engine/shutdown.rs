@@ -358,3 +358,21 @@ fn one_of_two_engines_on_a_clock_is_drained_and_started_again_while_the_other_go
     assert!(!again.shutdown(Shutdown::Drain, PATIENCE).timed_out);
     assert!(!second.shutdown(Shutdown::Drain, PATIENCE).timed_out);
 }
+
+#[test]
+fn dropping_what_drives_does_not_wait_for_ever_for_a_router_that_is_stuck() {
+    let centre = centre();
+    let clock = Arc::new(ManualClock::new(at(10)));
+    let gate = gated(&centre);
+    let running = start(&centre, &clock, 2);
+    for id in 0..3 {
+        centre.schedule(centre.request(id, at(10)), at(10));
+    }
+    eventually("one is at the router", || !centre.desk.is_empty());
+    let dropped = std::thread::spawn(move || drop(running));
+    eventually("it is dropped all the same", || dropped.is_finished());
+    assert_eq!(centre.engine.in_flight(), 1, "what waited was taken back");
+    gate.open();
+    eventually("its answer still counts", || centre.engine.pending() == 2);
+    assert_eq!(centre.poll(at(10)), 2);
+}

@@ -32,7 +32,7 @@ fn start(centre: &Centre, clock: Arc<dyn Clock>, options: RunOptions) -> Running
 impl Running {
     async fn shutdown(self, how: Shutdown) -> ShutdownReport {
         self.stop.send(how).unwrap();
-        self.run.await.unwrap().unwrap()
+        timeout(PATIENCE, self.run).await.unwrap().unwrap().unwrap()
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use duewheel::{
-    Clock, ClockObserver, ManualClock, Pace, RequestId, RequestState, RunOptions, StartError,
-    Timestamp,
+    Clock, ClockObserver, Disposition, ManualClock, Pace, RequestId, RequestState, RunOptions,
+    Shutdown, StartError, Timestamp,
 };
 use tokio::time::{sleep, timeout};
 
@@ -145,6 +145,7 @@ async fn an_engine_is_run_once_at_a_time_and_by_nothing_else() {
 
     // What a poll by hand releases is routed by the run.
     centre.schedule(2, at(11));
+    sleep(millis(1)).await;
     let poll = centre.engine.poll(at(11), 100).unwrap();
     assert_eq!(poll.released, 1);
     sleep(millis(1)).await;
@@ -198,6 +199,51 @@ async fn two_engines_on_one_runtime_are_independent() {
     assert_eq!(one.state(1), RequestState::Scheduled);
     assert_eq!(other.state(1), RequestState::Completed);
     second.abort();
+}
+
+/// A clock that real time does not move sets no timer, so that one wake-up lost is a run that hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_intake_is_missed_however_it_meets_the_run_going_to_sleep() {
+    let centre = centre();
+    let (routed, mut arrived) = tokio::sync::mpsc::unbounded_channel();
+    centre.desk.answer(move |command| {
+        routed.send(command.id).unwrap();
+        std::future::ready(Disposition::Routed)
+    });
+    let clock = Arc::new(ManualClock::new(at(10)));
+    let run = tokio::spawn(centre.engine.run(clock, RunOptions::default()));
+    for id in 0..20_000_u64 {
+        centre.schedule(id.into(), at(10));
+        let next = timeout(PATIENCE, arrived.recv()).await;
+        assert_eq!(next, Ok(Some(id.into())), "nobody was woken for {id}");
+        // At another moment of the run's way to sleep each time.
+        for _ in 0..id * 7_919 % 1_000 {
+            std::hint::spin_loop();
+        }
+    }
+    run.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_route_is_begun_when_the_one_before_has_ended() {
+    let centre = centre();
+    centre.desk.answer(|_| async {
+        tokio::task::yield_now().await;
+        Disposition::Routed
+    });
+    for id in 0..5_000 {
+        centre.schedule(id, at(10));
+    }
+    let clock = Arc::new(ManualClock::new(at(10)));
+    let options = RunOptions {
+        in_flight_max: 1,
+        ..RunOptions::default()
+    };
+    let drain = std::future::ready(Shutdown::Drain);
+    let run = centre.engine.run_until(clock, options, drain);
+    let report = timeout(PATIENCE, run).await.unwrap().unwrap();
+    assert_eq!((report.pending, report.timed_out), (0, false));
+    assert_eq!(centre.desk.most_at_once(), 1);
 }
 
 /// In real time, on several workers: many tasks take in and cancel while the run routes.

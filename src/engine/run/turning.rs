@@ -48,7 +48,10 @@ impl<R: AsyncRouter + 'static> Turning<R> {
             .unwrap_or(in_flight_max - 1)
             .clamp(1, in_flight_max);
         // A dispatch gives a location one fewer than there are workers.
-        let dispatch = Arc::new(Dispatch::new(per_location + 1, options.dispatch_max));
+        let dispatch = Arc::new(Dispatch::new(
+            per_location.saturating_add(1),
+            options.dispatch_max,
+        ));
         *engine.dispatch.write() = Some(Arc::clone(&dispatch));
         let turning = Self {
             ticket: engine.wakeup.take_over(),
