@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::book::REQUESTS_MAX;
 use super::panics::PanicObserver;
 use crate::directory::Directory;
 use crate::router::Router;
@@ -70,8 +71,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Pending requests at most, from 1 to 2^31 - 1; default 10 million. Intake beyond it is refused and
-    /// hands the request back. A pending request takes some 300 bytes beside its payload and customer.
+    /// Pending requests at most, from 1 to 2^28 (268 million); default 10 million. Intake beyond it is refused
+    /// and hands the request back. A pending request takes at most 128 bytes beside its payload and customer.
     pub fn max_pending(mut self, requests: usize) -> Self {
         self.pending_max = requests;
         self
@@ -165,10 +166,10 @@ impl EngineBuilder {
             "a power of two from 1 to 1024",
         )?;
         check(
-            (1..=i32::MAX as usize).contains(&self.pending_max),
+            (1..=REQUESTS_MAX).contains(&self.pending_max),
             "max_pending",
             self.pending_max.to_string(),
-            "1 to 2147483647",
+            "1 to 268435456",
         )?;
         check(
             self.lease >= Duration::from_millis(1),

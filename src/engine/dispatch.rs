@@ -201,20 +201,20 @@ impl Engine {
         if shard.phase_of(attempt) != Some(Phase::Released) {
             return None;
         }
-        if shard.entry(index).has_expired(now) {
+        if shard.pending(index).has_expired(now) {
             shard.expire(index, now, &mut trash);
             return None;
         }
-        let page = shard.book.page(shard.entry(index).location);
+        let page = shard.book.page(shard.pending(index).location);
         if page.is_some_and(|page| page.control.is_held()) {
-            shard.entry_mut(index).take_attempt_back();
+            shard.pending_mut(index).take_attempt_back();
             shard.park(index);
             return None;
         }
         shard.start_routing(index);
         let lease_end = now.saturating_add(self.settings.lease);
         shard.arm(index, lease_end);
-        let command = self.command(shard.entry(index), ahead, now);
+        let command = self.command(&shard, index, ahead, now);
         drop(shard);
         self.wakeup.notify_due(lease_end);
         Some(command)
@@ -225,7 +225,7 @@ impl Engine {
         for attempt in attempts {
             let mut shard = self.shards[attempt.place].lock();
             if shard.phase_of(attempt) == Some(Phase::Released) {
-                shard.entry_mut(attempt.index).take_attempt_back();
+                shard.pending_mut(attempt.index).take_attempt_back();
                 shard.wait(attempt.index);
             }
         }

@@ -23,6 +23,7 @@
 //! a user gave is dropped. The state of the poll (`poll.rs`) is not locked but taken: there is one, and who
 //! finds it gone is told [`Busy`].
 
+mod batch;
 mod book;
 mod cell;
 mod config;
@@ -40,6 +41,7 @@ mod locations;
 mod memory;
 mod observe;
 mod panics;
+mod pending;
 mod poll;
 mod replies;
 mod rules;
@@ -47,9 +49,11 @@ mod rules;
 mod run;
 mod shard;
 mod slab;
+mod store;
 mod taken;
 mod turn;
 mod wakeup;
+mod why;
 
 use std::fmt;
 

@@ -7,13 +7,14 @@ use hashbrown::HashMap;
 use super::Engine;
 use super::cell::ShardCell;
 use super::entry::Phase;
+use super::why::Why;
 use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, RequestState};
 use crate::report::{Forecast, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 use crate::sync::{Arc, Ordering};
 
 /// Entries looked at while a shard is locked: few enough, where each is a cache miss, that nobody waits for long.
-const STEP: u32 = 256;
+const STEP: u32 = 64;
 
 impl Engine {
     /// What is scheduled, what was routed, how late, and what comes in the next 24 hours, by the hour.
@@ -69,10 +70,12 @@ impl Engine {
         let mut reasons: Vec<ReasonCount> = gathering
             .reasons
             .into_iter()
-            .map(|((outcome, reason), count)| ReasonCount {
-                outcome,
-                reason,
-                count,
+            .flat_map(|(outcome, reasons)| {
+                reasons.into_iter().map(move |(why, count)| ReasonCount {
+                    outcome,
+                    reason: why.text(),
+                    count,
+                })
             })
             .collect();
         reasons.sort_unstable_by(|a, b| (a.outcome, &a.reason).cmp(&(b.outcome, &b.reason)));
@@ -126,7 +129,7 @@ fn sums<K: Ord + Copy>(
 struct Gathering {
     now: Timestamp,
     locations: HashMap<LocationId, Gathered>,
-    reasons: HashMap<(Outcome, Option<Arc<str>>), u64>,
+    reasons: HashMap<Outcome, HashMap<Why, u64>>,
     all: Forecast,
     empty: Forecast,
     oldest: Option<Oldest>,
@@ -168,25 +171,28 @@ impl Gathering {
             if at == 0 {
                 self.remembered += shard.memory.len() as u64;
             }
-            let pages = &shard.book.pages()[at..];
-            let step = pages.len().min(STEP as usize);
-            for page in &pages[..step] {
+            let end = shard.book.pages();
+            let until = end.min(at + STEP);
+            for page in (at..until).filter_map(|number| shard.book.page_at(number)) {
                 let gathered = self.location(page.location);
                 for (&state, count) in &mut gathered.states {
                     *count += u64::from(page.count(state));
                 }
                 for (outcome, _, count) in page.outcomes() {
-                    *gathered.outcomes.entry(*outcome).or_default() += count;
+                    *gathered.outcomes.entry(outcome).or_default() += count;
                 }
-                for (outcome, reason, count) in page.outcomes() {
-                    let key = (*outcome, reason.clone());
-                    *self.reasons.entry(key).or_default() += count;
+                for (outcome, why, count) in page.outcomes() {
+                    let reasons = self.reasons.entry(outcome).or_default();
+                    match reasons.get_mut(why) {
+                        Some(sum) => *sum += count,
+                        None => drop(reasons.insert(why.clone(), count)),
+                    }
                 }
             }
-            at += step;
-            if step == pages.len() {
+            if until == end {
                 return;
             }
+            at = until;
         }
     }
 
@@ -195,30 +201,30 @@ impl Gathering {
         let mut from = 0;
         loop {
             let shard = cell.lock();
-            let end = shard.entries.end();
+            let end = shard.store.end();
             let until = end.min(from + STEP);
             for index in from..until {
-                let Some(entry) = shard.entries.get(index) else {
+                let Some(pending) = shard.store.get(index) else {
                     continue;
                 };
-                if !entry.phase().is_before_release() {
+                if !pending.phase.is_before_release() {
                     continue;
                 }
                 // A parked request is due since its processing time; the others when they are next
                 // looked at.
-                let due = if entry.phase() == Phase::Held {
-                    entry.due
+                let due = if pending.phase == Phase::Held {
+                    pending.due
                 } else {
-                    entry.eligible
+                    pending.eligible()
                 };
                 self.all.count(self.now, due);
                 let now = self.now;
-                self.location(entry.location).forecast.count(now, due);
+                self.location(pending.location).forecast.count(now, due);
                 let overdue = Oldest {
                     due,
-                    intake: entry.intake,
-                    id: entry.id,
-                    location: entry.location,
+                    intake: pending.intake,
+                    id: pending.id(),
+                    location: pending.location,
                 };
                 if due < now && self.oldest.is_none_or(|oldest| overdue < oldest) {
                     self.oldest = Some(overdue);

@@ -7,6 +7,8 @@
 //!
 //! What becomes of a request whose turn it is stands in `turn.rs`; who waits for a pace, in `lines.rs`.
 
+use std::time::Duration;
+
 use hashbrown::HashMap;
 
 use super::Engine;
@@ -17,14 +19,11 @@ use super::error::Busy;
 use super::gaps::Gaps;
 use super::lines::Lines;
 use super::replies::Poll;
-use super::shard::{ReadyKey, Trash};
+use super::shard::{FIRE_STEP, ReadyKey, Trash};
 use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::RoutingCommand;
 use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
-
-/// Timers fired while a shard is locked: few enough that who waits for the lock does not wait for long.
-const FIRE_STEP: usize = 128;
 
 /// Timers that a poll may fire beyond its budget, so that polls with a budget of one get along.
 const FIRE_MIN: usize = 4096;
@@ -39,6 +38,8 @@ pub(super) struct Poller {
     /// What the router said in this poll.
     pub(super) consultations: HashMap<(LocationId, Media), Consultation>,
     pub(super) batch: Vec<(Attempt, RoutingCommand)>,
+    /// How late releases were, to be recorded.
+    pub(super) lateness: Vec<(LocationId, Duration)>,
 }
 
 impl Poller {
@@ -49,6 +50,7 @@ impl Poller {
             gaps: Gaps::default(),
             consultations: HashMap::new(),
             batch: Vec::new(),
+            lateness: Vec::new(),
         }
     }
 
@@ -220,6 +222,7 @@ impl<'e> Polling<'e> {
             self.examine(source);
         }
         self.route_batch();
+        self.record_lateness();
         let next = self.poller().lines.next_event();
         self.engine.line_news.publish(next);
     }
@@ -228,7 +231,8 @@ impl<'e> Polling<'e> {
     fn forget(&mut self) {
         for cell in &self.engine.shards {
             if cell.memory_may_forget(self.now) {
-                cell.lock().forget(self.now);
+                cell.lock().forget(self.now, &mut self.trash);
+                self.trash.clear();
             }
         }
     }
@@ -315,7 +319,7 @@ impl<'e> Polling<'e> {
                 };
                 let mut shard = engine.shards[place].lock();
                 let stands = shard.stands_in_line(location, &key);
-                let overtaken = stands && shard.entry(key.index).is_overtaken(now);
+                let overtaken = stands && shard.pending(key.index).is_overtaken(now);
                 if overtaken {
                     shard.wait(key.index);
                 }

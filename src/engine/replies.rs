@@ -30,6 +30,19 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
+impl Receipt {
+    /// What stands in a batch's answers until the answer is known.
+    pub(super) fn nothing(id: RequestId) -> Self {
+        Self {
+            id,
+            position: Position { stream: 0, lsn: 0 },
+            state: RequestState::Scheduled,
+            outcome: None,
+            duplicate: false,
+        }
+    }
+}
+
 /// A cancelled request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled {
@@ -87,7 +100,17 @@ pub struct LocationChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListCursor {
     pub(super) shard: usize,
-    pub(super) stamp: u64,
+    /// The chunk of the location's page, and the line in it, that come next.
+    pub(super) chunk: usize,
+    pub(super) line: u32,
+}
+
+impl ListCursor {
+    pub(super) const START: Self = Self {
+        shard: 0,
+        chunk: 0,
+        line: 0,
+    };
 }
 
 /// A part of a location's listing.

@@ -127,7 +127,16 @@ impl PointInTime {
         rfc3339::civil_at(self.timestamp.as_millis(), offset)
     }
 
-    fn at_offset(timestamp: Timestamp, offset: i32) -> Self {
+    /// The offset from UTC in seconds that it was written at; `None` where it was written in a zone.
+    pub(super) fn fixed_offset(&self) -> Option<i32> {
+        match self.written {
+            Written::Utc => Some(0),
+            Written::Offset(offset) => Some(offset),
+            Written::Zone { .. } => None,
+        }
+    }
+
+    pub(super) fn at_offset(timestamp: Timestamp, offset: i32) -> Self {
         let point = Self {
             timestamp,
             written: if offset == 0 {
