@@ -213,7 +213,7 @@ impl Engine {
     }
 
     /// An attempt was settled: its request may have ended, or there is something to do for it at `until`.
-    fn notify_settled(&self, until: Option<Timestamp>) {
+    pub(super) fn notify_settled(&self, until: Option<Timestamp>) {
         if let Some(until) = until {
             self.wakeup.notify_due(until);
         }
@@ -250,7 +250,7 @@ fn bounded(why: Arc<str>) -> Arc<str> {
 
 impl Shard {
     /// When the request at `index` is next looked at, if there is one and it waits.
-    fn waits_until(&self, index: u32) -> Option<Timestamp> {
+    pub(super) fn waits_until(&self, index: u32) -> Option<Timestamp> {
         let pending = self.store.get(index)?;
         (pending.phase == Phase::Waiting).then(|| pending.waits_until())
     }

@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::Engine;
+use super::config::ConfigError;
 use super::delivery::caught;
 use super::dispatch::Dispatch;
 use super::error::StartError;
@@ -39,12 +40,22 @@ const DROP_WAIT: Duration = Duration::from_secs(5);
 #[must_use]
 pub struct DriverOptions {
     /// Threads that call the router. 0, the default, calls it on the polling thread, which keeps the
-    /// order of release over all locations; with workers it holds per location, of which at most one
-    /// fewer than there are workers is served at once.
+    /// order of release over all locations; with workers it holds per location.
     pub workers: usize,
     /// Released commands that may wait for the workers; default 1024, 0 counts as 1. What is due
-    /// beyond waits in order.
+    /// beyond waits in order, by location: when all places are taken, those that come free go to the
+    /// locations in turn. Some 40 bytes each.
     pub dispatch_max: usize,
+    /// Of these, commands of one location that may wait, from 1. Default `None`: `dispatch_max` divided by one
+    /// more than there are workers, and at least 1. What is due at the location beyond waits in order, and
+    /// stops no other. A greater share lets a few locations whose router calls never return keep the places of
+    /// all others, although there are workers left to serve these.
+    pub location_dispatch_max: Option<usize>,
+    /// Commands of one location that may be at the router at once, from 1. Default `None`: one fewer than there
+    /// are workers, and at least 1, so that one slow location leaves a worker to the others. So that `n` slow
+    /// ones do, it is to be at most (`workers` - 1) / `n`. With 1, the order within a location is that of the
+    /// router's calls too; else these may overlap.
+    pub location_in_flight_max: Option<usize>,
     /// Requests examined by one poll at most; default 1024, 0 counts as 1.
     pub poll_budget: usize,
 }
@@ -54,8 +65,22 @@ impl Default for DriverOptions {
         Self {
             workers: 0,
             dispatch_max: 1024,
+            location_dispatch_max: None,
+            location_in_flight_max: None,
             poll_budget: 1024,
         }
+    }
+}
+
+impl DriverOptions {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (setting, value) in [
+            ("location_dispatch_max", self.location_dispatch_max),
+            ("location_in_flight_max", self.location_in_flight_max),
+        ] {
+            ConfigError::check(value != Some(0), setting, "0", "at least 1")?;
+        }
+        Ok(())
     }
 }
 
@@ -154,17 +179,17 @@ impl Engine {
     /// answer is shut down or dropped.
     ///
     /// # Errors
-    /// [`StartError`]: it is driven already, or there was no thread to be had.
+    /// [`StartError`]: an option is out of its range, it is driven already, or there was no thread to be had.
     pub fn start(
         self: &Arc<Self>,
         clock: Arc<dyn Clock>,
         options: DriverOptions,
     ) -> Result<Running, StartError> {
+        options.check()?;
         if self.driven.swap(true, Ordering::AcqRel) {
             return Err(StartError::Running);
         }
-        let dispatch = (options.workers > 0)
-            .then(|| Arc::new(Dispatch::new(options.workers, options.dispatch_max)));
+        let dispatch = (options.workers > 0).then(|| self.open_dispatch(&options));
         *self.dispatch.write() = dispatch.clone();
         let ticket = self.wakeup.take_over();
         let mut running = Running {
@@ -189,6 +214,10 @@ impl Engine {
             engine.drive(&*clock, options, ticket, shared);
         })?;
         Ok(running)
+    }
+
+    pub(super) fn open_dispatch(&self, options: &DriverOptions) -> Arc<Dispatch> {
+        Arc::new(Dispatch::new(options, &self.line_news, &self.wakeup))
     }
 
     /// Has the clock ring the bell whenever it is moved. Once a clock, because it never lets go of an
@@ -236,32 +265,28 @@ impl Engine {
 
     /// Until when to sleep after a poll; `None` where something is due.
     pub(super) fn plan(&self, poll: &Poll, clock: &dyn Clock) -> Option<Plan> {
-        let due = poll.next_wakeup.is_some_and(|next| next <= clock.now());
-        if poll.more || (due && !poll.blocked) {
+        if poll.more || poll.next_wakeup.is_some_and(|next| next <= clock.now()) {
             return None;
         }
         let in_flight = self.in_flight();
-        // A blocked poll releases nothing before a worker makes room, whatever is due.
-        let next = poll.next_wakeup.filter(|_| !poll.blocked);
-        let until = next.unwrap_or(Timestamp::MAX);
+        // What waits for dispatch makes a poll due when there is room.
+        let until = poll.next_wakeup.unwrap_or(Timestamp::MAX);
         let timeout = clock.real_time_until(until);
         Some(Plan {
             until,
             timeout: timeout.map(|timeout| timeout.min(SLEEP_MAX)),
-            ends_matter: poll.blocked || in_flight > 0,
-            blocked: poll.blocked,
+            ends_matter: in_flight > 0,
             in_flight,
-            // Who stands in line for a pace is due.
+            // Who stands in line, for a pace or for room, is due.
             idle: !poll.blocked && in_flight == 0 && self.line_news.next_event().is_none(),
         })
     }
 
     /// Whether nothing has come between a plan and the sleep that was published by it.
     pub(super) fn may_sleep(&self, plan: &Plan) -> bool {
-        let earlier = !plan.blocked && self.next_wakeup().is_some_and(|found| found < plan.until);
+        let earlier = self.next_wakeup().is_some_and(|found| found < plan.until);
         let ended = plan.ends_matter && self.in_flight() != plan.in_flight;
-        let room = plan.blocked && !self.dispatch_is_full();
-        !earlier && !ended && !room
+        !earlier && !ended
     }
 
     /// Pending requests that had fallen due by `now` and were not released. O(pending), in steps, as the report
@@ -284,7 +309,6 @@ pub(super) struct Plan {
     /// In real time, where it moves the clock; no longer than [`SLEEP_MAX`].
     pub(super) timeout: Option<Duration>,
     pub(super) ends_matter: bool,
-    blocked: bool,
     in_flight: usize,
     /// Nothing is due and nothing in flight.
     pub(super) idle: bool,

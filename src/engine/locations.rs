@@ -48,7 +48,8 @@ impl Engine {
         })
     }
 
-    /// Starts a location's releases again, at most at `pace` where one is given, until the next `resume`
+    /// Starts a location's releases again, at most at `pace` where one is given, else at the engine's
+    /// [`default_pace`](super::EngineBuilder::default_pace) where there is one, until the next `resume`
     /// says otherwise. What fell due meanwhile goes out from the next poll on, by its original processing
     /// time, unless the hold covered that time and the grace after it: then its missed policy decides.
     ///

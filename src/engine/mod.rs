@@ -39,6 +39,7 @@ mod lines;
 mod location;
 mod locations;
 mod memory;
+mod news;
 mod observe;
 mod panics;
 mod pending;
@@ -74,8 +75,8 @@ pub use run::{AsyncEngine, RunOptions};
 use cell::ShardCell;
 use dispatch::Dispatch;
 use driver::PollingThread;
-use lines::LineNews;
 use location::Controls;
+use news::LineNews;
 use panics::Panics;
 use poll::Poller;
 use rules::Rules;
@@ -125,7 +126,7 @@ pub struct Engine {
     settings: EngineBuilder,
     shards: Box<[ShardCell]>,
     controls: Controls,
-    line_news: LineNews,
+    line_news: Arc<LineNews>,
     next_intake: AtomicU64,
     closed: AtomicBool,
     /// Gone while a poll runs.
@@ -174,10 +175,10 @@ impl Engine {
             poller: Mutex::new(Some(Box::new(Poller::new(shards.len())))),
             polling_thread: PollingThread::default(),
             panics: Arc::new(Panics::new(settings.panic_observer.clone())),
+            controls: Controls::new(settings.default_pace),
             settings,
             shards,
-            controls: Controls::default(),
-            line_news: LineNews::default(),
+            line_news: Arc::default(),
             next_intake: AtomicU64::new(1),
             closed: AtomicBool::new(false),
             lateness: Mutex::default(),
@@ -260,6 +261,9 @@ impl Engine {
         }
         if let Some(poller) = self.poller.lock().as_ref() {
             poller.check_invariants(&self.shards);
+        }
+        if let Some(dispatch) = self.dispatch.read().clone() {
+            dispatch.check_invariants();
         }
     }
 }

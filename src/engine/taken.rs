@@ -17,7 +17,8 @@ pub(super) struct Taken<E: Deref<Target = Engine>, D: Deref<Target = Dispatch>> 
     dispatch: D,
     location: LocationId,
     attempt: Attempt,
-    settled: bool,
+    attempt_left: bool,
+    place_left: bool,
 }
 
 impl<E: Deref<Target = Engine>, D: Deref<Target = Dispatch>> Taken<E, D> {
@@ -27,7 +28,8 @@ impl<E: Deref<Target = Engine>, D: Deref<Target = Dispatch>> Taken<E, D> {
             dispatch,
             location,
             attempt,
-            settled: false,
+            attempt_left: true,
+            place_left: true,
         }
     }
 
@@ -36,18 +38,27 @@ impl<E: Deref<Target = Engine>, D: Deref<Target = Dispatch>> Taken<E, D> {
         self.attempt
     }
 
-    /// Nothing of it is left to give back but its place.
+    /// The attempt was settled, and its place is all there is to give back.
+    #[cfg(feature = "tokio")]
     pub(super) fn settled(mut self) {
-        self.settled = true;
+        self.attempt_left = false;
+    }
+
+    /// The attempt was settled, and whoever took it gives back its place.
+    pub(super) fn defuse(mut self) {
+        self.attempt_left = false;
+        self.place_left = false;
     }
 }
 
 impl<E: Deref<Target = Engine>, D: Deref<Target = Dispatch>> Drop for Taken<E, D> {
     fn drop(&mut self) {
-        if !self.settled {
+        if self.attempt_left {
             self.engine.take_back(vec![self.attempt]);
         }
-        self.dispatch.done(self.location);
-        self.engine.wakeup.notify_end();
+        if self.place_left {
+            self.dispatch.done(self.location);
+            self.engine.wakeup.notify_end();
+        }
     }
 }

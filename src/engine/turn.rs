@@ -1,10 +1,11 @@
 //! What becomes of a request whose turn it is, one after the other:
 //!
 //! 1. its lifespan, and its location's hold;
-//! 2. for scheduled requests, what the router's consultation says: does the processing condition hold?
+//! 2. with dispatch workers, whether they have room for it: the router is not asked before it could go;
+//! 3. for scheduled requests, what the router's consultation says: does the processing condition hold?
 //!    does the expected wait exceed the threshold wait time?
-//! 3. its location's pace;
-//! 4. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
+//! 4. its location's pace;
+//! 5. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
 //!    dispatch workers' queue.
 
 use std::time::Duration;
@@ -12,13 +13,14 @@ use std::time::Duration;
 use super::Engine;
 use super::cell::ShardGuard;
 use super::delivery::caught;
+use super::dispatch::Room;
 use super::entry::{Flags, Phase};
-use super::lines::Lined;
+use super::lines::{Gate, Lined};
 use super::pending::Verdict;
 use super::poll::{Attempt, Polling};
 use super::shard::Shard;
 use super::why::{Rule, Why};
-use crate::ids::{LocationId, Media, Timestamp};
+use crate::ids::{LocationId, Media};
 use crate::router::DueRequest;
 use crate::schedule::ProcessingCondition;
 use crate::sync::{Arc, Ordering};
@@ -32,8 +34,8 @@ enum Decision {
     Settled,
     /// The router must be asked first.
     Consult(DueRequest),
-    /// Its location's pace has no token before this time.
-    StandInLine(Timestamp),
+    /// It waits in its location's line, for this.
+    StandInLine(Gate),
     /// It is released; whether ahead of non-scheduled interactions.
     Release { ahead: bool },
 }
@@ -91,11 +93,11 @@ impl<'e> Polling<'e> {
         }
         let ahead = match decision {
             Decision::Release { ahead } => ahead,
-            Decision::StandInLine(opens) => {
+            Decision::StandInLine(gate) => {
                 let location = shard.pending(index).location;
                 let key = shard.stand_in_line(index);
                 drop(shard);
-                self.stand_in_line(location, (key, place), opens);
+                self.stand_in_line(location, (key, place), gate);
                 return;
             }
             Decision::Consult(_) => {
@@ -131,23 +133,33 @@ impl<'e> Polling<'e> {
             }
         };
         drop(shard);
-        // It may have taken the token that the head of the line was to have.
-        self.place_line(location);
         self.note_lateness(location, late);
-        match (command, &self.dispatch) {
-            (Some(command), _) => {
-                self.poller().batch.push((attempt, command));
-                if self.poller().batch.len() >= engine.settings.route_batch {
-                    self.route_batch();
-                }
+        if let Some(command) = command {
+            // It may have taken the token that the head of the line was to have.
+            self.place_line(location);
+            self.poller().batch.push((attempt, command));
+            if self.poller().batch.len() >= engine.settings.route_batch {
+                self.route_batch();
             }
-            (None, Some(dispatch)) => {
-                if let Err(attempt) = dispatch.push(location, attempt, ahead) {
-                    engine.take_back(vec![attempt]);
-                }
-            }
-            (None, None) => unreachable!("a command is made where nothing dispatches"),
+        } else {
+            self.dispatch(location, attempt, ahead);
         }
+    }
+
+    /// Hands a released attempt to the workers. It takes a place, of its location's share too, and its
+    /// location's turn.
+    fn dispatch(&mut self, location: LocationId, attempt: Attempt, ahead: bool) {
+        let dispatch = self.dispatch.as_ref().expect("a command was not made");
+        match dispatch.push(location, attempt, ahead) {
+            Ok(Room::Left) => {}
+            Ok(Room::Full) => self.poller().lines.set_full(location),
+            // It has ended since the poll began.
+            Err(attempt) => self.engine.take_back(vec![attempt]),
+        }
+        self.places = self.places.saturating_sub(1);
+        self.turn = None;
+        self.poller().lines.had_its_turn(location);
+        self.place_line(location);
     }
 
     /// What becomes of a request whose turn it is. On `Release` its attempt is counted already.
@@ -166,6 +178,11 @@ impl<'e> Polling<'e> {
         if control.is_held() {
             shard.park(index);
             return Decision::Settled;
+        }
+        if self.dispatch.is_some()
+            && let gate @ (Gate::Room | Gate::Turn) = self.gate(pending.location, &control)
+        {
+            return Decision::StandInLine(gate);
         }
         let mut ahead = false;
         let mut rests_on = None;
@@ -208,7 +225,7 @@ impl<'e> Polling<'e> {
             });
         }
         if let Err(opens) = control.take_token(now) {
-            return Decision::StandInLine(opens);
+            return Decision::StandInLine(Gate::Token(opens));
         }
         if let Some(key) = rests_on {
             self.use_up(key);
@@ -220,16 +237,14 @@ impl<'e> Polling<'e> {
         Decision::Release { ahead }
     }
 
-    /// Puts a request into its location's line, which opens then.
-    fn stand_in_line(&mut self, location: LocationId, lined: Lined, opens: Timestamp) {
+    /// Puts a request into its location's line, which waits for this.
+    fn stand_in_line(&mut self, location: LocationId, lined: Lined, gate: Gate) {
         let (engine, now) = (self.engine, self.now);
         let lines = &mut self.poller().lines;
-        if lines.add(location, lined) {
-            lines.compact(location, |(key, place)| {
-                engine.shards[*place].lock().stands_in_line(location, key)
-            });
-        }
-        lines.place(location, opens, now);
+        lines.add(location, lined, |(key, place)| {
+            engine.shards[*place].lock().stands_in_line(location, key)
+        });
+        lines.place(location, gate, now);
     }
 
     /// Remembers how late a release was. Lateness is recorded for some releases together: each location has
@@ -308,6 +323,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Timestamp;
     use crate::request::InteractionRequest;
     use crate::router::{Disposition, Router, RoutingCommand};
     use crate::schedule::Consultation;

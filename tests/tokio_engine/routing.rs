@@ -31,6 +31,7 @@ async fn no_more_than_the_bound_is_in_flight_and_the_rest_waits_in_order() {
     }
     let options = RunOptions {
         dispatch_max: 4,
+        location_dispatch_max: Some(4),
         ..in_flight(8, Some(8))
     };
     let run = tokio::spawn(centre.engine.run(RuntimeClock::new(), options));

@@ -34,8 +34,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::config::{ConfigError, EngineBuilder};
-use super::dispatch::Dispatch;
-use super::driver::{Shutdown, ShutdownReport};
+use super::driver::{DriverOptions, Shutdown, ShutdownReport};
 use super::error::StartError;
 use crate::clock::Clock;
 use crate::router::{AsyncRouter, Disposition, DueRequest, Router, RoutingCommand};
@@ -57,6 +56,9 @@ pub struct RunOptions {
     /// Released commands that may wait for their turn; default 1024, 0 counts as 1. What is due beyond waits
     /// in order.
     pub dispatch_max: usize,
+    /// Of those for one location; default `dispatch_max` divided by one more than `in_flight_max`, and at least
+    /// 1. 0 counts as 1. See [`DriverOptions::location_dispatch_max`].
+    pub location_dispatch_max: Option<usize>,
     /// Requests examined by one poll at most, after which other tasks have their turn; default 256, 0 counts
     /// as 1.
     pub poll_budget: usize,
@@ -70,6 +72,7 @@ impl Default for RunOptions {
             in_flight_max: 256,
             in_flight_per_location_max: None,
             dispatch_max: 1024,
+            location_dispatch_max: None,
             poll_budget: 256,
             shutdown_timeout: Duration::from_secs(30),
         }
@@ -138,9 +141,9 @@ impl EngineBuilder {
     ) -> Result<AsyncEngine<R>, ConfigError> {
         let router = Arc::new(router);
         let engine = self.build(Arc::new(Consults(Arc::clone(&router))))?;
-        let closed = Dispatch::new(1, 1);
+        let closed = engine.open_dispatch(&DriverOptions::default());
         closed.close();
-        *engine.dispatch.write() = Some(Arc::new(closed));
+        *engine.dispatch.write() = Some(closed);
         Ok(AsyncEngine {
             engine: Arc::new(engine),
             router,

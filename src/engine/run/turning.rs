@@ -9,7 +9,7 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::super::dispatch::Dispatch;
-use super::super::driver::{BUSY_WAIT, Shutdown, ShutdownReport};
+use super::super::driver::{BUSY_WAIT, DriverOptions, Shutdown, ShutdownReport};
 use super::super::error::StartError;
 use super::super::taken::Taken;
 use super::super::wakeup::{Sleep, Ticket};
@@ -47,12 +47,16 @@ impl<R: AsyncRouter + 'static> Turning<R> {
             .in_flight_per_location_max
             .unwrap_or(in_flight_max - 1)
             .clamp(1, in_flight_max);
-        // A dispatch gives a location one fewer than there are workers.
-        let dispatch = Arc::new(Dispatch::new(
-            per_location.saturating_add(1),
-            options.dispatch_max,
-        ));
+        let dispatch = engine.open_dispatch(&DriverOptions {
+            workers: in_flight_max,
+            dispatch_max: options.dispatch_max,
+            location_in_flight_max: Some(per_location),
+            location_dispatch_max: options.location_dispatch_max,
+            ..DriverOptions::default()
+        });
         *engine.dispatch.write() = Some(Arc::clone(&dispatch));
+        // What found it closed looks again.
+        dispatch.leave_word(None);
         let turning = Self {
             ticket: engine.wakeup.take_over(),
             engine,
