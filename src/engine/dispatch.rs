@@ -240,7 +240,7 @@ impl Dispatch {
         left
     }
 
-    pub(super) fn leave_word(&self, location: Option<LocationId>) {
+    fn leave_word(&self, location: Option<LocationId>) {
         self.news.room_came(location);
         self.wakeup.notify_due(Timestamp::EPOCH);
     }

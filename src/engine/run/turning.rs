@@ -55,8 +55,6 @@ impl<R: AsyncRouter + 'static> Turning<R> {
             ..DriverOptions::default()
         });
         *engine.dispatch.write() = Some(Arc::clone(&dispatch));
-        // What found it closed looks again.
-        dispatch.leave_word(None);
         let turning = Self {
             ticket: engine.wakeup.take_over(),
             engine,
