@@ -12,6 +12,7 @@
 //! | read requests from JSON | [`JsonAccessPoint`] |
 //! | connect a routing system | [`Router`], [`Disposition`], [`Completion`] |
 //! | drive the engine | [`Engine`]: by [`Engine::poll`] alone, or by [`Engine::start`] |
+//! | drive it from a tokio runtime | `AsyncEngine` and `AsyncRouter`, with the feature `tokio` |
 //! | see what is going on | [`Engine::status`], [`Engine::report`] |
 //! | use the timing wheel on its own | [`Wheel`] |
 //!
@@ -39,6 +40,8 @@ pub use access::{
 };
 pub use clock::{Clock, ClockObserver, ManualClock, SystemClock};
 pub use directory::{Directory, DirectoryError};
+#[cfg(feature = "tokio")]
+pub use engine::{AsyncEngine, RunOptions};
 pub use engine::{
     Busy, CancelError, Cancelled, CompleteError, ConfigError, Contention, DriverOptions, Engine,
     EngineBuilder, Held, ListCursor, LocationChange, LocationPage, Pace, Poll, Position, Receipt,
@@ -52,6 +55,8 @@ pub use ids::{
 pub use lifecycle::{Outcome, RequestState};
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;
+#[cfg(feature = "tokio")]
+pub use router::AsyncRouter;
 pub use router::{
     Completion, Disposition, DueRequest, Lease, ParseLeaseError, Router, RoutingCommand,
 };

@@ -1,5 +1,6 @@
 //! From a released attempt to its end: the router's answer, its completion, its failure.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Engine;
@@ -149,7 +150,7 @@ impl Engine {
 
     /// Applies the router's answer, unless the attempt was settled meanwhile. `None`: it panicked. An answer
     /// that comes after the attempt's lease ran out still counts where it is final, as a completion would.
-    fn settle(&self, attempt: Attempt, answer: Option<Disposition>, now: Timestamp) {
+    pub(super) fn settle(&self, attempt: Attempt, answer: Option<Disposition>, now: Timestamp) {
         let mut trash = Trash::new();
         let mut replaced = None;
         let mut lease_end = None;
@@ -221,18 +222,23 @@ impl Engine {
     }
 }
 
-/// Calls the router, with no lock held; `None` where it panics. What the panic carried is dropped here, where
-/// no lock is held either, and may panic itself.
+/// Calls the router, with no lock held; `None` where it panics.
 pub(super) fn caught<R>(call: impl FnOnce() -> R) -> Option<R> {
-    let panic = match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(answer) => return Some(answer),
-        Err(panic) => panic,
-    };
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(answer) => Some(answer),
+        Err(panic) => {
+            discard(panic);
+            None
+        }
+    }
+}
+
+/// Drops what a panic carried, with no lock held: it may panic itself.
+pub(super) fn discard(panic: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         // There is an end to it: this one is leaked.
         std::mem::forget(second);
     }
-    None
 }
 
 /// A reason is remembered for as long as its request is, so it may not be of any length.
@@ -245,7 +251,7 @@ fn bounded(why: Arc<str>) -> Arc<str> {
 
 impl Shard {
     /// When the request at `index` is next looked at, if there is one and it waits.
-    fn waits_until(&self, index: u32) -> Option<Timestamp> {
+    pub(super) fn waits_until(&self, index: u32) -> Option<Timestamp> {
         let pending = self.store.get(index)?;
         (pending.phase == Phase::Waiting).then(|| pending.waits_until())
     }

@@ -114,7 +114,12 @@ impl Engine {
     /// # Errors
     /// [`Busy`] while another poll runs, be it further up this thread's stack.
     pub fn poll(&self, now: Timestamp, budget: usize) -> Result<Poll, Busy> {
-        self.poll_until(now, budget, &AtomicBool::new(false))
+        let poll = self.poll_until(now, budget, &AtomicBool::new(false))?;
+        if poll.released > 0 && self.dispatch.read().is_some() {
+            // A task that routes what was released sleeps by the driver's bell.
+            self.wakeup.ring();
+        }
+        Ok(poll)
     }
 
     /// [`poll`](Self::poll), which examines nothing more once `stop` is set.
@@ -124,13 +129,14 @@ impl Engine {
         budget: usize,
         stop: &AtomicBool,
     ) -> Result<Poll, Busy> {
-        let taken = self.poller.lock().take();
+        let taken = self.poller.lock().take().ok_or(Busy)?;
+        self.polling_thread.enter();
         let mut polling = Polling {
             engine: self,
             dispatch: self.dispatch.read().clone(),
             places: 0,
             turn: None,
-            poller: Some(taken.ok_or(Busy)?),
+            poller: Some(taken),
             now,
             budget,
             stop,
@@ -173,6 +179,7 @@ pub(super) struct Polling<'a> {
 /// Gives the poller back, also when something panics.
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
+        self.engine.polling_thread.leave();
         *self.engine.poller.lock() = self.poller.take();
     }
 }
