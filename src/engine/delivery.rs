@@ -11,6 +11,7 @@ use crate::ids::Timestamp;
 use crate::lifecycle::{Outcome, RequestState};
 use crate::router::{Completion, Disposition, Lease, RoutingCommand};
 use crate::sync::{Arc, Ordering};
+use crate::telemetry::{News, Span, note, tell};
 
 /// Bytes of a router's reason that are kept.
 const REASON_BYTES_MAX: usize = 256;
@@ -117,7 +118,9 @@ impl Engine {
         command: RoutingCommand,
         clock: impl Fn() -> Timestamp,
     ) {
+        let span = Span::route(command.id, command.location, command.attempt);
         let answer = caught(|| self.router.route(command));
+        drop(span);
         self.settle(attempt, answer, clock());
     }
 
@@ -128,7 +131,9 @@ impl Engine {
         commands: Vec<RoutingCommand>,
         now: Timestamp,
     ) {
+        let span = Span::route_batch(commands.len());
         let answers = caught(|| self.router.route_batch(commands));
+        drop(span);
         let mut answers = answers.unwrap_or_default().into_iter();
         for &attempt in attempts {
             self.settle(attempt, answers.next(), now);
@@ -142,6 +147,7 @@ impl Engine {
         let mut replaced = None;
         if answer.is_none() {
             self.router_panics.fetch_add(1, Ordering::Relaxed);
+            tell!(RouterPanicked { call: "route" });
         }
         let answer = match answer {
             Some(Disposition::Rejected(why)) => Some(Disposition::Rejected(bounded(why))),
@@ -159,6 +165,15 @@ impl Engine {
             return;
         };
         let index = attempt.index;
+        note!(
+            trash.news,
+            Answered {
+                id: shard.entry(index).id,
+                location: shard.entry(index).location,
+                attempt: attempt.number,
+                disposition: name_of(answer.as_ref()),
+            }
+        );
         if let Some(Disposition::Busy { .. } | Disposition::Reschedule(_)) = &answer {
             shard.entry_mut(index).open_attempt = 0;
         }
@@ -178,6 +193,7 @@ impl Engine {
             }
             Some(Disposition::Reschedule(schedule)) => {
                 replaced = shard.replace_schedule(index, schedule, now);
+                shard.note_rescheduled(index, "router", &mut trash.news);
             }
             Some(Disposition::Accepted { lease_for }) => {
                 shard.arm(index, now.saturating_add(lease_for));
@@ -217,6 +233,18 @@ pub(super) fn caught<R>(call: impl FnOnce() -> R) -> Option<R> {
     None
 }
 
+/// The name of the router's answer; `None`: it panicked.
+fn name_of(answer: Option<&Disposition>) -> &'static str {
+    match answer {
+        Some(Disposition::Routed) => "routed",
+        Some(Disposition::Busy { .. }) => "busy",
+        Some(Disposition::Reschedule(_)) => "reschedule",
+        Some(Disposition::Rejected(_)) => "rejected",
+        Some(Disposition::Accepted { .. }) => "accepted",
+        None => "panicked",
+    }
+}
+
 /// A reason is remembered for as long as its request is, so it may not be of any length.
 fn bounded(why: Arc<str>) -> Arc<str> {
     if why.len() <= REASON_BYTES_MAX {
@@ -230,6 +258,43 @@ impl Shard {
     fn timer_of(&self, index: u32) -> Option<Timestamp> {
         let entry = self.entries.get(index)?;
         entry.timer.map(|_| entry.armed)
+    }
+
+    /// The attempt released last is taken back, because nobody was told of it.
+    pub(super) fn note_taken_back(&self, index: u32, news: &mut News) {
+        note!(
+            news,
+            TakenBack {
+                id: self.entry(index).id,
+                location: self.entry(index).location,
+                attempt: self.entry(index).attempts,
+            }
+        );
+    }
+
+    /// The request is parked, because its location is on hold.
+    pub(super) fn note_parked(&self, index: u32, news: &mut News) {
+        note!(
+            news,
+            Parked {
+                id: self.entry(index).id,
+                location: self.entry(index).location,
+            }
+        );
+    }
+
+    /// The request has another schedule.
+    pub(super) fn note_rescheduled(&self, index: u32, by: &'static str, news: &mut News) {
+        note!(
+            news,
+            Rescheduled {
+                id: self.entry(index).id,
+                location: self.entry(index).location,
+                by,
+                due: self.entry(index).eligible,
+                revision: self.entry(index).revision,
+            }
+        );
     }
 
     /// The phase of an attempt's request, where it is pending and no newer attempt was released.

@@ -19,6 +19,7 @@ use super::shard::Trash;
 use crate::clock::Clock;
 use crate::ids::LocationId;
 use crate::sync::{Condvar, Mutex};
+use crate::telemetry::News;
 
 /// Released attempts on their way to the workers.
 pub(super) struct Dispatch {
@@ -182,6 +183,8 @@ impl Engine {
         }
         let page = shard.book.page(shard.entry(index).location);
         if page.is_some_and(|page| page.control.is_held()) {
+            shard.note_taken_back(index, &mut trash.news);
+            shard.note_parked(index, &mut trash.news);
             shard.entry_mut(index).take_attempt_back();
             shard.park(index);
             return;
@@ -198,8 +201,10 @@ impl Engine {
     /// Attempts that no worker will take any more wait for the next poll again.
     pub(super) fn take_back(&self, attempts: Vec<Attempt>) {
         for attempt in attempts {
+            let mut news = News::default();
             let mut shard = self.shards[attempt.place].lock();
             if shard.phase_of(attempt) == Some(Phase::Released) {
+                shard.note_taken_back(attempt.index, &mut news);
                 shard.entry_mut(attempt.index).take_attempt_back();
                 shard.wait(attempt.index);
             }

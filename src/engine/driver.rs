@@ -11,6 +11,7 @@ use super::error::StartError;
 use crate::clock::Clock;
 use crate::ids::Timestamp;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
+use crate::telemetry::tell;
 
 /// The longest sleep, so that a step of the system's clock is noticed: two wake-ups a second.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
@@ -138,6 +139,9 @@ impl Engine {
         running.spawn("duewheel-driver", move |shared| {
             engine.drive(&*clock, options, shared)
         })?;
+        tell!(Started {
+            workers: options.workers
+        });
         Ok(running)
     }
 
@@ -248,12 +252,18 @@ impl Running {
         let panics = std::mem::take(&mut progress.panics);
         drop(progress);
         self.engine.driven.store(false, Ordering::Release);
-        ShutdownReport {
+        let report = ShutdownReport {
             pending: self.engine.pending(),
             in_flight: self.engine.in_flight(),
             timed_out,
             panics,
-        }
+        };
+        tell!(Stopped {
+            pending: report.pending,
+            in_flight: report.in_flight,
+            timed_out
+        });
+        report
     }
 
     fn spawn(

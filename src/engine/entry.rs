@@ -210,6 +210,12 @@ impl Entry {
         self.schedule.as_ref()?.threshold_wait()
     }
 
+    pub(super) fn missed_policy(&self) -> MissedPolicy {
+        self.schedule
+            .as_ref()
+            .map_or(MissedPolicy::Release, ScheduleData::missed)
+    }
+
     pub(super) fn retry(&self) -> RetryPolicy {
         self.schedule
             .as_ref()
@@ -261,11 +267,7 @@ impl Entry {
             if self.due <= self.accepted || !missed(self.due) {
                 return Verdict::Due;
             }
-            let policy = self
-                .schedule
-                .as_ref()
-                .map_or(MissedPolicy::Release, ScheduleData::missed);
-            match (policy, self.next_time()) {
+            match (self.missed_policy(), self.next_time()) {
                 (MissedPolicy::Release, _) => return Verdict::Due,
                 // A request that has another time to come is not given up: the missed one is passed over.
                 (_, Some(next)) => {

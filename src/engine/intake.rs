@@ -11,6 +11,7 @@ use crate::lifecycle::{Outcome, RequestState};
 use crate::request::InteractionRequest;
 use crate::schedule::ScheduleData;
 use crate::sync::Ordering;
+use crate::telemetry::{News, note, tell};
 
 impl Engine {
     /// Takes a request in. One with schedule data falls due at its first processing time, one without at
@@ -28,7 +29,12 @@ impl Engine {
         request: InteractionRequest,
         now: Timestamp,
     ) -> Result<Receipt, ScheduleError> {
-        let refuse = |request, reason| {
+        let refuse = |request: InteractionRequest, reason: ScheduleErrorReason| {
+            tell!(Refused {
+                id: request.id,
+                location: request.location,
+                reason: reason.kind()
+            });
             Err(ScheduleError {
                 request: Box::new(request),
                 reason,
@@ -50,11 +56,19 @@ impl Engine {
         let control = self.controls.of(request.location);
         let (place, hash) = self.place(request.id);
 
+        let mut news = News::default();
         let mut shard = self.shards[place].lock();
         if let Some((known, receipt)) = receipt_of_known(&shard, place, request.id, hash, now) {
             drop(shard);
             return match known == fingerprint {
-                true => Ok(receipt),
+                true => {
+                    tell!(Duplicate {
+                        id: receipt.id,
+                        location: request.location,
+                        state: receipt.state
+                    });
+                    Ok(receipt)
+                }
                 false => refuse(
                     request,
                     ScheduleErrorReason::Conflict {
@@ -84,8 +98,18 @@ impl Engine {
         let id = request.id;
         let entry = Entry::new(request, fingerprint, lsn, now);
         let due = entry.eligible;
+        note!(
+            news,
+            Accepted {
+                id,
+                location: entry.location,
+                scheduled: entry.schedule.is_some(),
+                due
+            }
+        );
         shard.insert(entry, hash);
         drop(shard);
+        news.tell();
         self.wakeup.notify_due(due);
         Ok(Receipt {
             id,
@@ -172,6 +196,7 @@ impl Engine {
             });
         }
         let replaced = shard.replace_schedule(index, schedule, now);
+        shard.note_rescheduled(index, "caller", &mut trash.news);
         let entry = shard.entry(index);
         let due = entry.eligible;
         let position = Position {

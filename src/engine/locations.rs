@@ -14,6 +14,7 @@ use super::shard::{Shard, Trash};
 use crate::ids::{LocationId, Timestamp};
 use crate::lifecycle::{Outcome, RequestState};
 use crate::sync::Arc;
+use crate::telemetry::tell;
 
 /// Lines walked while a shard is locked: few enough, where each is a cache miss, that nobody waits for long.
 const WALK_STEP: usize = 128;
@@ -39,9 +40,12 @@ impl Engine {
                 Some(page.count(RequestState::Released) + page.count(RequestState::Routing))
             })
             .sum::<u32>();
-        Ok(Held {
-            in_flight: in_flight as usize,
-        })
+        let in_flight = in_flight as usize;
+        tell!(Held {
+            location,
+            in_flight
+        });
+        Ok(Held { in_flight })
     }
 
     /// Starts a location's releases again, at most at `pace` where one is given, until the next `resume`
@@ -67,6 +71,11 @@ impl Engine {
                 held += 1;
                 shard.unpark(index, held_since, now, trash);
             }
+        });
+        tell!(Resumed {
+            location,
+            held,
+            pace: pace.map_or(0, Pace::releases_per_second)
         });
         self.wakeup.notify_due(now);
         Ok(Resumed { held })
@@ -103,6 +112,11 @@ impl Engine {
                     trash,
                 );
             }
+        });
+        tell!(LocationCancelled {
+            location,
+            changed: change.changed,
+            too_late: change.too_late
         });
         Ok(change)
     }
@@ -148,6 +162,12 @@ impl Engine {
                 Phase::InLine => shard.wait(index),
                 _ => {}
             }
+        });
+        tell!(LocationMoved {
+            location: from,
+            to,
+            changed: change.changed,
+            too_late: change.too_late
         });
         self.wakeup.notify_due(now);
         Ok(change)

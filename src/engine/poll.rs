@@ -22,6 +22,7 @@ use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::RoutingCommand;
 use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::telemetry::{Span, tell};
 
 /// Timers fired while a shard is locked: few enough that who waits for the lock does not wait for long.
 const FIRE_STEP: usize = 128;
@@ -104,11 +105,12 @@ impl Engine {
         budget: usize,
         stop: &AtomicBool,
     ) -> Result<Poll, Busy> {
-        let taken = self.poller.lock().take();
+        let taken = self.poller.lock().take().ok_or(Busy)?;
+        let span = Span::poll(now, budget);
         let mut polling = Polling {
             engine: self,
             dispatch: self.dispatch.read().clone(),
-            poller: Some(taken.ok_or(Busy)?),
+            poller: Some(taken),
             now,
             budget,
             stop,
@@ -126,6 +128,12 @@ impl Engine {
         let mut poll = polling.poll;
         drop(polling);
         poll.next_wakeup = self.next_wakeup();
+        span.polled(poll.examined, poll.released, poll.more, poll.blocked);
+        tell!(Polled {
+            examined: poll.examined,
+            pending: self.pending(),
+            in_flight: self.in_flight(),
+        });
         Ok(poll)
     }
 }

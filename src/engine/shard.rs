@@ -4,6 +4,7 @@
 //! Nothing that runs under the lock is user code, and nothing that a user gave is dropped under it:
 //! entries that end are moved into a [`Trash`] that the caller drops once the lock is released.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -15,16 +16,15 @@ use super::index::Index;
 use super::memory::{Ended, Memory};
 use super::rules::{Rules, spread_of};
 use super::slab::Slab;
+pub(super) use super::trash::Trash;
 use crate::ids::{LocationId, Priority, RequestId, Timestamp};
 use crate::lifecycle::Outcome;
 use crate::sync::{Arc, Ordering};
+use crate::telemetry::{News, note, reason_kind};
 use crate::wheel::{Advance, Wheel};
 
 /// The ready heap is rebuilt when it is longer than this and more than half stale.
 const READY_COMPACT_MIN: usize = 64;
-
-/// Ended entries, to be dropped when no lock is held.
-pub(super) type Trash = Vec<Entry>;
 
 /// The order of release: by tick, then priority (greater first), then intake. A retry or a recheck goes
 /// before what falls due at its tick for the first time, because its processing time is the earlier one.
@@ -123,6 +123,16 @@ impl Shard {
         debug_assert!(indexed, "a pending request stands in the index");
         self.book.leave(entry.location, entry.phase());
         self.book.complete(entry.location, outcome, why.as_ref());
+        note!(
+            trash.news,
+            Completed {
+                id: entry.id,
+                location: entry.location,
+                outcome,
+                reason: reason_kind(outcome, why.as_deref()),
+                attempts: entry.attempts,
+            }
+        );
         let record = Ended {
             id: entry.id,
             fingerprint: entry.fingerprint,
@@ -331,6 +341,14 @@ impl Shard {
                 }
                 Phase::Held => self.expire(index, now, trash),
                 Phase::Routing => {
+                    note!(
+                        trash.news,
+                        LeaseRanOut {
+                            id: self.entry(index).id,
+                            location: self.entry(index).location,
+                            attempt: self.entry(index).attempts,
+                        }
+                    );
                     self.entry_mut(index).redelivery = true;
                     self.fail_attempt(index, reason::LEASE, None, now, trash);
                 }
@@ -352,8 +370,25 @@ impl Shard {
         missed: impl Fn(Timestamp, Duration) -> bool,
     ) {
         let grace = self.rules.grace;
-        match self.entry_mut(index).sight(now, |due| missed(due, grace)) {
-            Verdict::Due => self.make_ready(index),
+        let missed_at = Cell::new(None);
+        let verdict = self.entry_mut(index).sight(now, |due| {
+            let missed = missed(due, grace);
+            missed_at.set(missed.then_some(due).or(missed_at.get()));
+            missed
+        });
+        self.note_missed(index, missed_at.get(), &mut trash.news);
+        match verdict {
+            Verdict::Due => {
+                note!(
+                    trash.news,
+                    FellDue {
+                        id: self.entry(index).id,
+                        location: self.entry(index).location,
+                        due: self.entry(index).due,
+                    }
+                );
+                self.make_ready(index);
+            }
             Verdict::Later => self.wait(index),
             Verdict::Ended(outcome, why) => {
                 self.end(index, outcome, Some(Arc::from(why)), now, trash)
@@ -374,11 +409,33 @@ impl Shard {
             held_since.is_some_and(|since| since <= due) && due.saturating_add(grace) <= now
         };
         let grace = self.rules.grace;
-        match self.entry_mut(index).sight(now, |due| covered(due, grace)) {
+        let missed_at = Cell::new(None);
+        let verdict = self.entry_mut(index).sight(now, |due| {
+            let missed = covered(due, grace);
+            missed_at.set(missed.then_some(due).or(missed_at.get()));
+            missed
+        });
+        self.note_missed(index, missed_at.get(), &mut trash.news);
+        match verdict {
             Verdict::Due | Verdict::Later => self.wait(index),
             Verdict::Ended(outcome, why) => {
                 self.end(index, outcome, Some(Arc::from(why)), now, trash)
             }
+        }
+    }
+
+    /// A processing time was found missed; of several that were passed over at once, the last.
+    fn note_missed(&self, index: u32, missed_at: Option<Timestamp>, news: &mut News) {
+        if let Some(due) = missed_at {
+            note!(
+                news,
+                Missed {
+                    id: self.entry(index).id,
+                    location: self.entry(index).location,
+                    due,
+                    policy: self.entry(index).missed_policy().as_str(),
+                }
+            );
         }
     }
 
@@ -404,6 +461,16 @@ impl Shard {
                 // Never early: the clock may have stepped back since the attempt was released.
                 let again = now.saturating_add(retry_after.unwrap_or(delay));
                 entry.eligible = again.max(entry.due);
+                note!(
+                    trash.news,
+                    Retry {
+                        id: entry.id,
+                        location: entry.location,
+                        attempt: entry.attempts,
+                        reason: reason_kind(Outcome::DeadLettered, Some(why)),
+                        again: entry.eligible,
+                    }
+                );
                 self.wait(index);
             }
             None => self.end(

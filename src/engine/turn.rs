@@ -18,6 +18,7 @@ use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::DueRequest;
 use crate::schedule::ProcessingCondition;
 use crate::sync::{Arc, Ordering};
+use crate::telemetry::{News, Span, note, tell};
 
 /// What becomes of a request that is examined.
 enum Decision {
@@ -57,9 +58,12 @@ impl<'e> Polling<'e> {
             drop(shard);
             // The answer must know of what was released before.
             self.route_batch();
+            let span = Span::consult(due.id, due.location);
             let answer = caught(|| engine.router.consult(&due));
+            drop(span);
             if answer.is_none() {
                 engine.router_panics.fetch_add(1, Ordering::Relaxed);
+                tell!(RouterPanicked { call: "consult" });
             }
             shard = engine.shards[place].lock();
             let still_here = shard
@@ -86,8 +90,17 @@ impl<'e> Polling<'e> {
             Decision::Release { ahead } => ahead,
             Decision::StandInLine(opens) => {
                 let location = shard.entry(index).location;
+                note!(
+                    self.trash.news,
+                    InLine {
+                        id: shard.entry(index).id,
+                        location,
+                        opens
+                    }
+                );
                 let key = shard.stand_in_line(index);
                 drop(shard);
+                self.trash.news.tell();
                 self.stand_in_line(location, (key, place), opens);
                 return;
             }
@@ -115,6 +128,17 @@ impl<'e> Polling<'e> {
         let late = self
             .now
             .saturating_duration_since(entry.eligible.max(entry.accepted));
+        note!(
+            self.trash.news,
+            Released {
+                id: entry.id,
+                location,
+                attempt: attempt.number,
+                ahead,
+                due: entry.due,
+                late
+            }
+        );
         let command = match &self.dispatch {
             Some(_) => {
                 shard.set_phase(index, Phase::Released);
@@ -126,6 +150,7 @@ impl<'e> Polling<'e> {
             }
         };
         drop(shard);
+        self.trash.news.tell();
         // It may have taken the token that the head of the line was to have.
         self.place_line(location);
         engine.lateness.lock().record(location, late);
@@ -159,6 +184,7 @@ impl<'e> Polling<'e> {
             .expect("a pending request's page is open");
         let control = Arc::clone(&page.control);
         if control.is_held() {
+            shard.note_parked(index, &mut self.trash.news);
             shard.park(index);
             return Decision::Settled;
         }
@@ -181,7 +207,19 @@ impl<'e> Polling<'e> {
             let conditional = !entry.cleared && *entry.condition() != ProcessingCondition::Always;
             let threshold = entry.threshold_wait();
             rests_on = (conditional || threshold.is_some()).then_some(key);
-            if conditional && !entry.condition().holds(&consultation) {
+            let holds = !conditional || entry.condition().holds(&consultation);
+            if conditional {
+                let (id, location) = (entry.id, entry.location);
+                note!(
+                    self.trash.news,
+                    Judged {
+                        id,
+                        location,
+                        holds
+                    }
+                );
+            }
+            if !holds {
                 match shard.entry_mut(index).condition_failed(now) {
                     // Exhausted: it is released anyway.
                     Verdict::Due => {}
@@ -265,6 +303,7 @@ impl Engine {
     /// released. Says whether it met one.
     fn park_if_held(&self, attempt: Attempt) -> bool {
         let index = attempt.index;
+        let mut news = News::default();
         let mut shard = self.shards[attempt.place].lock();
         if shard.phase_of(attempt) != Some(Phase::Routing) {
             return false;
@@ -272,6 +311,8 @@ impl Engine {
         let page = shard.book.page(shard.entry(index).location);
         let held = page.is_some_and(|page| page.control.is_held());
         if held {
+            shard.note_taken_back(index, &mut news);
+            shard.note_parked(index, &mut news);
             shard.entry_mut(index).take_attempt_back();
             shard.park(index);
         }
