@@ -207,19 +207,18 @@ impl<'e> Polling<'e> {
             let conditional = !entry.cleared && *entry.condition() != ProcessingCondition::Always;
             let threshold = entry.threshold_wait();
             rests_on = (conditional || threshold.is_some()).then_some(key);
-            let holds = !conditional || entry.condition().holds(&consultation);
+            let fails = conditional && !entry.condition().holds(&consultation);
             if conditional {
-                let (id, location) = (entry.id, entry.location);
                 note!(
                     self.trash.news,
                     Judged {
-                        id,
-                        location,
-                        holds
+                        id: entry.id,
+                        location: entry.location,
+                        holds: !fails
                     }
                 );
             }
-            if !holds {
+            if fails {
                 match shard.entry_mut(index).condition_failed(now) {
                     // Exhausted: it is released anyway.
                     Verdict::Due => {}
