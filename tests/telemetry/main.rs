@@ -177,6 +177,10 @@ fn every_documented_name_is_told_with_its_fields_and_no_other() {
         names.insert(name.to_owned());
         for field in words {
             let (field, value) = field.split_once('=').unwrap();
+            assert_ne!(
+                value, "other",
+                "a reason of the engine's own is known: {line}"
+            );
             let common = ["request", "location"].contains(&field);
             let row = row(name);
             assert!(common || row.contains(&format!("`{field}`")), "{line}");
