@@ -18,7 +18,18 @@
 //!
 //! Times are [`Timestamp`]s, whole milliseconds since the Unix epoch; every input takes `now`, and the
 //! engine never reads a clock itself.
-
+//!
+//! # Features
+//!
+//! None is on by default, and none changes what the engine does.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `tokio` | `AsyncEngine`, which is driven by a task and routes through an `AsyncRouter` |
+//! | `tracing` | spans and events of the state machine |
+//! | `metrics` | counters, gauges and a histogram of lateness |
+//!
+#![doc = include_str!("telemetry/names.md")]
 #![forbid(unsafe_code)]
 
 mod access;
@@ -32,6 +43,7 @@ mod request;
 mod router;
 mod schedule;
 mod sync;
+mod telemetry;
 mod wheel;
 mod wire;
 
@@ -65,6 +77,8 @@ pub use schedule::{
     PointInTimeError, ProcessingCondition, ProcessingTime, RetryPolicy, ScheduleData,
     ScheduleDataBuilder, ScheduleDataError, parse_duration,
 };
+#[cfg(feature = "metrics")]
+pub use telemetry::describe_metrics;
 pub use wheel::{Advance, Fired, Handle, Wheel};
 
 /// The README's example is a test.

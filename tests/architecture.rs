@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["sync", "wire"],
     &["wheel", "ids", "lifecycle"],
-    &["clock", "directory"],
+    &["clock", "directory", "telemetry"],
     &["schedule"],
     &["request"],
     &["router"],

@@ -7,13 +7,15 @@ use super::Engine;
 use super::entry::{Flags, Phase};
 use super::error::CompleteError;
 use super::poll::Attempt;
-use super::shard::{Shard, Trash};
+use super::shard::Shard;
+use super::trash::Trash;
 use super::why::{Rule, Why};
 use crate::ids::Timestamp;
 use crate::lifecycle::{Outcome, RequestState};
 use crate::request::no_payload;
 use crate::router::{Completion, Disposition, Lease, RoutingCommand};
 use crate::sync::{Arc, Ordering};
+use crate::telemetry::{News, Span, note, tell};
 
 /// Bytes of a router's reason that are kept.
 const REASON_BYTES_MAX: usize = 256;
@@ -130,7 +132,9 @@ impl Engine {
         command: RoutingCommand,
         clock: impl Fn() -> Timestamp,
     ) {
+        let span = Span::route(command.id, command.location, command.attempt);
         let answer = caught(|| self.router.route(command));
+        drop(span);
         self.settle(attempt, answer, clock());
     }
 
@@ -141,7 +145,9 @@ impl Engine {
         commands: Vec<RoutingCommand>,
         now: Timestamp,
     ) {
+        let span = Span::route_batch(commands.len());
         let answers = caught(|| self.router.route_batch(commands));
+        drop(span);
         let mut answers = answers.unwrap_or_default().into_iter();
         for &attempt in attempts {
             self.settle(attempt, answers.next(), now);
@@ -156,6 +162,7 @@ impl Engine {
         let mut lease_end = None;
         if answer.is_none() {
             self.router_panics.fetch_add(1, Ordering::Relaxed);
+            tell!(RouterPanicked { call: "route" });
         }
         let answer = match answer {
             Some(Disposition::Rejected(why)) => Some(Disposition::Rejected(bounded(why))),
@@ -173,6 +180,15 @@ impl Engine {
             return;
         };
         let index = attempt.index;
+        note!(
+            trash.news,
+            Answered {
+                id: shard.entry(index).id(),
+                location: shard.entry(index).location,
+                attempt: attempt.number,
+                disposition: name_of(answer.as_ref()),
+            }
+        );
         if let Some(Disposition::Busy { .. } | Disposition::Reschedule(_)) = &answer {
             shard.pending_mut(index).close_attempt();
         }
@@ -193,7 +209,8 @@ impl Engine {
                 shard.fail_attempt(index, Rule::Busy, retry_after, now, &mut trash);
             }
             Some(Disposition::Reschedule(schedule)) => {
-                replaced = shard.replace_schedule(index, schedule, now);
+                let news = &mut trash.news;
+                replaced = shard.replace_schedule(index, schedule, "router", now, news);
             }
             Some(Disposition::Accepted { lease_for }) => {
                 let end = now.saturating_add(lease_for);
@@ -241,6 +258,18 @@ pub(super) fn discard(panic: Box<dyn Any + Send>) {
     }
 }
 
+/// The name of the router's answer; `None`: it panicked.
+fn name_of(answer: Option<&Disposition>) -> &'static str {
+    match answer {
+        Some(Disposition::Routed) => "routed",
+        Some(Disposition::Busy { .. }) => "busy",
+        Some(Disposition::Reschedule(_)) => "reschedule",
+        Some(Disposition::Rejected(_)) => "rejected",
+        Some(Disposition::Accepted { .. }) => "accepted",
+        None => "panicked",
+    }
+}
+
 /// A reason is remembered for as long as its request is, so it may not be of any length.
 fn bounded(why: Arc<str>) -> Arc<str> {
     if why.len() <= REASON_BYTES_MAX {
@@ -254,6 +283,19 @@ impl Shard {
     pub(super) fn waits_until(&self, index: u32) -> Option<Timestamp> {
         let pending = self.store.get(index)?;
         (pending.phase == Phase::Waiting).then(|| pending.waits_until())
+    }
+
+    /// The attempt released last is as if it had not been, because nobody was told of it.
+    pub(super) fn take_attempt_back(&mut self, index: u32, news: &mut News) {
+        note!(
+            news,
+            TakenBack {
+                id: self.entry(index).id(),
+                location: self.entry(index).location,
+                attempt: self.pending(index).attempts(),
+            }
+        );
+        self.pending_mut(index).take_attempt_back();
     }
 
     /// The phase of an attempt's request, where it is pending and no newer attempt was released.

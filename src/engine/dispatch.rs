@@ -26,13 +26,14 @@ use super::driver::DriverOptions;
 use super::entry::Phase;
 use super::news::LineNews;
 use super::poll::Attempt;
-use super::shard::Trash;
 use super::taken::Taken;
+use super::trash::Trash;
 use super::wakeup::Wakeup;
 use crate::clock::Clock;
 use crate::ids::{LocationId, Timestamp};
 use crate::router::RoutingCommand;
 use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
+use crate::telemetry::News;
 
 /// Queues kept for reuse, so that a location which comes and goes allocates nothing.
 const SPARES_MAX: usize = 64;
@@ -367,8 +368,8 @@ impl Engine {
         }
         let page = shard.book.page(shard.pending(index).location);
         if page.is_some_and(|page| page.control.is_held()) {
-            shard.pending_mut(index).take_attempt_back();
-            shard.park(index);
+            shard.take_attempt_back(index, &mut trash.news);
+            shard.park(index, &mut trash.news);
             let until = shard.pending(index).not_after();
             drop(shard);
             self.notify_settled(until);
@@ -386,9 +387,10 @@ impl Engine {
     /// Attempts that no worker will take to the router any more wait for the next poll again.
     pub(super) fn take_back(&self, attempts: Vec<Attempt>) {
         for attempt in attempts {
+            let mut news = News::default();
             let mut shard = self.shards[attempt.place].lock();
             if shard.phase_of(attempt) == Some(Phase::Released) {
-                shard.pending_mut(attempt.index).take_attempt_back();
+                shard.take_attempt_back(attempt.index, &mut news);
                 shard.wait(attempt.index);
             }
         }

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::ids::Timestamp;
 use crate::report::ReportOptions;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
+use crate::telemetry::tell;
 
 /// The longest sleep, so that a step of the system's clock is noticed: two wake-ups a second.
 pub(super) const SLEEP_MAX: Duration = Duration::from_millis(500);
@@ -200,6 +201,10 @@ impl Engine {
             threads: Vec::new(),
             ended: false,
         };
+        tell!(Started {
+            by: "threads",
+            workers: options.workers
+        });
         self.observe(&clock);
         for number in 0..options.workers {
             let (engine, clock) = (Arc::clone(self), Arc::clone(&clock));
@@ -394,6 +399,11 @@ impl Running {
         end.panics = std::mem::take(&mut progress.panics);
         drop(progress);
         self.engine.driven.store(false, Ordering::Release);
+        tell!(Stopped {
+            pending: self.engine.pending(),
+            in_flight: self.engine.in_flight(),
+            timed_out: end.timed_out
+        });
         end
     }
 

@@ -30,6 +30,7 @@ mod config;
 mod delivery;
 mod dispatch;
 mod driver;
+mod due;
 mod entry;
 mod error;
 mod gaps;
@@ -53,6 +54,7 @@ mod slab;
 mod store;
 mod table;
 mod taken;
+mod trash;
 mod turn;
 mod wakeup;
 mod why;
@@ -91,6 +93,7 @@ use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::report::LatenessBook;
 use crate::router::Router;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, RwLock, Weak};
+use crate::telemetry::tell;
 
 /// The scheduling engine. Shared by reference or `Arc`; every method takes `&self`.
 ///
@@ -237,10 +240,13 @@ impl Engine {
     /// Refuses further intake, for good: once this has returned, nothing new is accepted. A repeated intake is
     /// still answered, and what is pending goes on.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        let closed_before = self.closed.swap(true, Ordering::AcqRel);
         // An intake that was not refused yet holds its shard's lock until what it took in is published.
         for cell in &self.shards {
             drop(cell.lock());
+        }
+        if !closed_before {
+            tell!(Closed {});
         }
     }
 

@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::delivery::{caught, discard};
 use crate::sync::{Arc, Mutex};
+use crate::telemetry::tell;
 
 /// Messages kept: the latest.
 const MESSAGES_MAX: usize = 16;
@@ -62,6 +63,7 @@ impl Panics {
         }
         messages.push_back(message.clone());
         drop(messages);
+        tell!(ThreadPanicked {});
         if let Some(PanicObserver(observer)) = &self.observer {
             // There is nobody to tell of its own.
             let _ = caught(|| observer(&message));

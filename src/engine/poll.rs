@@ -19,17 +19,20 @@ use hashbrown::{HashMap, HashSet};
 use super::Engine;
 use super::cell::ShardCell;
 use super::dispatch::Dispatch;
+use super::due::FIRE_STEP;
 use super::entry::Phase;
 use super::error::Busy;
 use super::gaps::Gaps;
 use super::lines::{Gate, Lines};
 use super::location::LocationControl;
 use super::replies::Poll;
-use super::shard::{FIRE_STEP, ReadyKey, Trash};
+use super::shard::ReadyKey;
+use super::trash::Trash;
 use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::RoutingCommand;
 use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::telemetry::{Span, tell};
 
 /// Timers that a poll may fire beyond its budget, so that polls with a budget of one get along.
 const FIRE_MIN: usize = 4096;
@@ -130,6 +133,7 @@ impl Engine {
         stop: &AtomicBool,
     ) -> Result<Poll, Busy> {
         let taken = self.poller.lock().take().ok_or(Busy)?;
+        let span = Span::poll(now, budget);
         self.polling_thread.enter();
         let mut polling = Polling {
             engine: self,
@@ -154,6 +158,12 @@ impl Engine {
         let mut poll = polling.poll;
         drop(polling);
         poll.next_wakeup = self.next_wakeup();
+        span.polled(poll.examined, poll.released, poll.more, poll.blocked);
+        tell!(Polled {
+            examined: poll.examined,
+            pending: self.pending(),
+            in_flight: self.in_flight(),
+        });
         Ok(poll)
     }
 }

@@ -1,9 +1,9 @@
 //! One released command on its way through the async router: a task.
 
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use super::super::delivery::discard;
@@ -13,6 +13,7 @@ use super::AsyncEngine;
 use crate::clock::Clock;
 use crate::router::AsyncRouter;
 use crate::sync::Arc;
+use crate::telemetry::FutureSpan;
 
 /// Routes an attempt that was taken from the dispatch; `ahead` as the poll decided. Dropped before the router is
 /// called, the attempt goes back; dropped while the router has it, its lease runs on.
@@ -25,8 +26,13 @@ pub(super) async fn route<R: AsyncRouter + 'static>(
     let attempt = taken.attempt();
     if let Some(command) = engine.start_dispatched(attempt, ahead, clock.now()) {
         let router = Arc::clone(engine.router());
+        let span = FutureSpan::route(command.id, command.location, command.attempt);
         // The call is inside, for it may panic before there is a future.
-        let answer = Caught::new(async move { router.route(command).await }).await;
+        let answer = Caught::new(async move {
+            let mut routed = pin!(span.within(|| router.route(command)));
+            poll_fn(|context| span.within(|| routed.as_mut().poll(context))).await
+        })
+        .await;
         engine.settle(attempt, answer.map_err(discard).ok(), clock.now());
     }
     taken.settled();
@@ -72,7 +78,6 @@ impl<F: Future> Future for Caught<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
     use std::task::Waker;
 
     use super::*;

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::ids::Timestamp;
 use crate::router::AsyncRouter;
 use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::telemetry::tell;
 
 /// How long a shutdown waits for routes that it drops.
 const DROP_WAIT: Duration = Duration::from_millis(100);
@@ -31,6 +32,7 @@ pub(super) struct Turning<R: AsyncRouter + 'static> {
     dispatch: Arc<Dispatch>,
     tasks: JoinSet<()>,
     panics: Vec<String>,
+    timed_out: bool,
 }
 
 impl<R: AsyncRouter + 'static> Turning<R> {
@@ -67,7 +69,12 @@ impl<R: AsyncRouter + 'static> Turning<R> {
             dispatch,
             tasks: JoinSet::new(),
             panics: Vec::new(),
+            timed_out: false,
         };
+        tell!(Started {
+            by: "runtime",
+            workers: in_flight_max
+        });
         turning.engine.observe(&turning.clock);
         Ok(turning)
     }
@@ -206,7 +213,7 @@ impl<R: AsyncRouter + 'static> Turning<R> {
         how: Option<Shutdown>,
     ) -> ShutdownReport {
         self.release_nothing_more();
-        let mut timed_out = how == Some(Shutdown::Drain) && drained_at.is_none();
+        self.timed_out = how == Some(Shutdown::Drain) && drained_at.is_none();
         while !self.tasks.is_empty() {
             let next = self.tasks.join_next();
             let joined = match deadline {
@@ -217,7 +224,7 @@ impl<R: AsyncRouter + 'static> Turning<R> {
                 Ok(Some(joined)) => self.joined(joined),
                 Ok(None) => break,
                 Err(_) => {
-                    timed_out = true;
+                    self.timed_out = true;
                     break;
                 }
             }
@@ -232,7 +239,7 @@ impl<R: AsyncRouter + 'static> Turning<R> {
             pending: self.engine.pending(),
             in_flight: self.engine.in_flight(),
             due: due.unwrap_or_else(|_| self.engine.count_due(now)),
-            timed_out,
+            timed_out: self.timed_out,
             panics: std::mem::take(&mut self.panics),
         }
     }
@@ -248,6 +255,11 @@ impl<R: AsyncRouter + 'static> Drop for Turning<R> {
         self.release_nothing_more();
         self.tasks.abort_all();
         self.engine.driven.store(false, Ordering::Release);
+        tell!(Stopped {
+            pending: self.engine.pending(),
+            in_flight: self.engine.in_flight(),
+            timed_out: self.timed_out
+        });
     }
 }
 
