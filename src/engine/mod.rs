@@ -13,7 +13,8 @@
 //! * getters: [`status`](Engine::status), [`list_location`](Engine::list_location),
 //!   [`report`](Engine::report).
 //!
-//! [`start`](Engine::start) does the polling on a thread of its own, for those who ask.
+//! [`start`](Engine::start) does the polling on a thread of its own, for those who ask; an `AsyncEngine`
+//! (feature `tokio`) does it in a task.
 //!
 //! # Who holds what
 //!
@@ -29,6 +30,7 @@ mod config;
 mod delivery;
 mod dispatch;
 mod driver;
+mod due;
 mod entry;
 mod error;
 mod gaps;
@@ -40,14 +42,19 @@ mod locations;
 mod memory;
 mod news;
 mod observe;
+mod panics;
 mod pending;
 mod poll;
 mod replies;
 mod rules;
+#[cfg(feature = "tokio")]
+mod run;
 mod shard;
 mod slab;
 mod store;
 mod table;
+mod taken;
+mod trash;
 mod turn;
 mod wakeup;
 mod why;
@@ -67,11 +74,15 @@ pub use replies::{
     Cancelled, Contention, Held, ListCursor, LocationChange, LocationPage, Poll, Position, Receipt,
     RequestStatus, Resumed,
 };
+#[cfg(feature = "tokio")]
+pub use run::{AsyncEngine, RunOptions};
 
 use cell::ShardCell;
 use dispatch::Dispatch;
+use driver::PollingThread;
 use location::Controls;
 use news::LineNews;
+use panics::Panics;
 use poll::Poller;
 use rules::Rules;
 use wakeup::Wakeup;
@@ -82,6 +93,7 @@ use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::report::LatenessBook;
 use crate::router::Router;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, RwLock, Weak};
+use crate::telemetry::tell;
 
 /// The scheduling engine. Shared by reference or `Arc`; every method takes `&self`.
 ///
@@ -125,7 +137,9 @@ pub struct Engine {
     /// Gone while a poll runs. Apart, as are the others that a poll writes, from what every call reads.
     poller: CachePadded<Mutex<Option<Box<Poller>>>>,
     lateness: CachePadded<Mutex<LatenessBook>>,
+    polling_thread: CachePadded<PollingThread>,
     router_panics: AtomicU64,
+    panics: Arc<Panics>,
     /// There while dispatch workers run.
     dispatch: RwLock<Option<Arc<Dispatch>>>,
     wakeup: Arc<Wakeup>,
@@ -159,6 +173,8 @@ impl Engine {
             directory: settings.directory.clone().unwrap_or_default(),
             rules,
             poller: CachePadded::new(Mutex::new(Some(Box::new(Poller::new(shards.len()))))),
+            polling_thread: CachePadded::default(),
+            panics: Arc::new(Panics::new(settings.panic_observer.clone())),
             controls: Controls::new(settings.default_pace),
             settings,
             shards,
@@ -191,6 +207,14 @@ impl Engine {
         self.rules.in_flight.load(Ordering::Acquire)
     }
 
+    /// What the last 16 panics said that ended a thread of this engine, oldest first, 1024 bytes of each: its
+    /// clock panicked, or a drop of something that the embedder gave. The router's panics are not among them:
+    /// they are caught, and counted in the [`report`](Self::report).
+    #[must_use]
+    pub fn panics(&self) -> Vec<String> {
+        self.panics.messages()
+    }
+
     /// The earliest time at which a poll has something to do, or a time before it: a poll then finds
     /// nothing due, and the next answer is later. `None` where nothing will ever fall due by itself.
     /// O(shards), with a short lock for each shard that holds nothing.
@@ -216,10 +240,13 @@ impl Engine {
     /// Refuses further intake, for good: once this has returned, nothing new is accepted. A repeated intake is
     /// still answered, and what is pending goes on.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        let closed_before = self.closed.swap(true, Ordering::AcqRel);
         // An intake that was not refused yet holds its shard's lock until what it took in is published.
         for cell in &self.shards {
             drop(cell.lock());
+        }
+        if !closed_before {
+            tell!(Closed {});
         }
     }
 

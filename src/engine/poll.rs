@@ -19,17 +19,20 @@ use hashbrown::{HashMap, HashSet};
 use super::Engine;
 use super::cell::ShardCell;
 use super::dispatch::Dispatch;
+use super::due::FIRE_STEP;
 use super::entry::Phase;
 use super::error::Busy;
 use super::gaps::Gaps;
 use super::lines::{Gate, Lines};
 use super::location::LocationControl;
 use super::replies::Poll;
-use super::shard::{FIRE_STEP, ReadyKey, Trash};
+use super::shard::ReadyKey;
+use super::trash::Trash;
 use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::RoutingCommand;
 use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::telemetry::{Span, tell};
 
 /// Timers that a poll may fire beyond its budget, so that polls with a budget of one get along.
 const FIRE_MIN: usize = 4096;
@@ -118,7 +121,12 @@ impl Engine {
     /// # Errors
     /// [`Busy`] while another poll runs, be it further up this thread's stack.
     pub fn poll(&self, now: Timestamp, budget: usize) -> Result<Poll, Busy> {
-        self.poll_until(now, budget, &AtomicBool::new(false))
+        let poll = self.poll_until(now, budget, &AtomicBool::new(false))?;
+        if poll.released > 0 && self.dispatch.read().is_some() {
+            // A task that routes what was released sleeps by the driver's bell.
+            self.wakeup.ring();
+        }
+        Ok(poll)
     }
 
     /// [`poll`](Self::poll), which examines nothing more once `stop` is set.
@@ -128,13 +136,15 @@ impl Engine {
         budget: usize,
         stop: &AtomicBool,
     ) -> Result<Poll, Busy> {
-        let taken = self.poller.lock().take();
+        let taken = self.poller.lock().take().ok_or(Busy)?;
+        let span = Span::poll(now, budget);
+        self.polling_thread.enter();
         let mut polling = Polling {
             engine: self,
             dispatch: self.dispatch.read().clone(),
             places: 0,
             turn: None,
-            poller: Some(taken.ok_or(Busy)?),
+            poller: Some(taken),
             now,
             budget,
             stop,
@@ -152,6 +162,12 @@ impl Engine {
         let mut poll = polling.poll;
         drop(polling);
         poll.next_wakeup = self.next_wakeup();
+        span.polled(poll.examined, poll.released, poll.more, poll.blocked);
+        tell!(Polled {
+            examined: poll.examined,
+            pending: self.pending(),
+            in_flight: self.in_flight(),
+        });
         Ok(poll)
     }
 }
@@ -177,6 +193,7 @@ pub(super) struct Polling<'a> {
 /// Gives the poller back, also when something panics.
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
+        self.engine.polling_thread.leave();
         *self.engine.poller.lock() = self.poller.take();
     }
 }
