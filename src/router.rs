@@ -14,6 +14,9 @@
 //! have been acted on ([`RoutingCommand::redelivery`]). A panic in either call is caught and counts as
 //! one failed attempt.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -25,6 +28,9 @@ use crate::ids::{LocationId, Media, ParseRequestIdError, Priority, RequestId, Ti
 use crate::schedule::{Consultation, ScheduleData};
 use crate::sync::Arc;
 
+#[cfg(feature = "tokio")]
+pub use asynchronous::AsyncRouter;
+
 /// The embedder's routing system.
 ///
 /// Implementations are shared by every thread that polls or dispatches. Any method of the engine may be called
@@ -35,6 +41,9 @@ pub trait Router: Send + Sync {
     ///
     /// Asked at most once a (location, response media) and poll, unless
     /// [`Consultation::good_for`] runs out. Not asked for non-scheduled interactions.
+    ///
+    /// Asked by the poll itself, with dispatch workers too, because what is released next depends on the answer:
+    /// everything that is due waits for it. So answer from what is at hand, and never block here.
     fn consult(&self, request: &DueRequest) -> Consultation;
 
     /// Takes the command to a contact-centre resource.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::Engine;
 use super::book::REQUESTS_MAX;
+use super::location::Pace;
+use super::panics::PanicObserver;
 use crate::directory::Directory;
 use crate::router::Router;
 use crate::sync::Arc;
@@ -23,6 +25,8 @@ pub struct EngineBuilder {
     pub(super) epoch: u32,
     pub(super) directory: Option<Arc<Directory>>,
     pub(super) hash_key: Option<u128>,
+    pub(super) panic_observer: Option<PanicObserver>,
+    pub(super) default_pace: Option<Pace>,
 }
 
 /// A setting out of its range.
@@ -35,6 +39,23 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
+    /// Whether a setting is good, or what it should have been.
+    pub(super) fn check(
+        good: bool,
+        setting: &'static str,
+        value: impl Into<String>,
+        expected: &'static str,
+    ) -> Result<(), Self> {
+        if good {
+            return Ok(());
+        }
+        Err(Self {
+            setting,
+            value: value.into(),
+            expected,
+        })
+    }
+
     /// The name of the setting.
     #[must_use]
     pub fn setting(&self) -> &'static str {
@@ -56,6 +77,8 @@ impl Default for EngineBuilder {
             epoch: 1,
             directory: None,
             hash_key: None,
+            panic_observer: None,
+            default_pace: None,
         }
     }
 }
@@ -97,8 +120,9 @@ impl EngineBuilder {
         self
     }
 
-    /// How long a dispatch worker's call of [`Router::route`] may take before the attempt counts as
-    /// failed; from 1 ms, default 300 s. (On the polling thread the call ends when it returns.)
+    /// How long a dispatch worker's call of [`Router::route`], or the future of an async router, may take
+    /// before the attempt counts as failed; from 1 ms, default 300 s. (On the polling thread the call ends when it
+    /// returns.)
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
@@ -109,6 +133,14 @@ impl EngineBuilder {
     /// consulted again, so that its answer knows of it.
     pub fn route_batch(mut self, commands: usize) -> Self {
         self.route_batch = commands;
+        self
+    }
+
+    /// The pace of every location that [`resume`](Engine::resume) gave none of its own; default none. It bounds
+    /// what a location's desks get at once after a stall, a hold or downtime, when all that is overdue goes out oldest
+    /// first. Each location has it to itself; what it delays stands in the lateness.
+    pub fn default_pace(mut self, pace: Pace) -> Self {
+        self.default_pace = Some(pace);
         self
     }
 
@@ -131,41 +163,38 @@ impl EngineBuilder {
         self
     }
 
+    /// Is told at once what a panic said that ended a thread of the engine: its clock panicked, or dropping
+    /// the last hold on the router did. Called on that thread, with no lock held. Beside this,
+    /// [`Engine::panics`] remembers it.
+    pub fn on_thread_panic(mut self, observer: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.panic_observer = Some(PanicObserver::new(observer));
+        self
+    }
+
     /// Checks the settings and makes the engine.
     ///
     /// # Errors
     /// The first setting that is out of its range.
     pub fn build(self, router: Arc<dyn Router>) -> Result<Engine, ConfigError> {
-        let check = |good: bool, setting, value: String, expected| {
-            if good {
-                Ok(())
-            } else {
-                Err(ConfigError {
-                    setting,
-                    value,
-                    expected,
-                })
-            }
-        };
-        check(
+        ConfigError::check(
             self.shards.is_power_of_two() && self.shards <= 1024,
             "shards",
             self.shards.to_string(),
             "a power of two from 1 to 1024",
         )?;
-        check(
+        ConfigError::check(
             (1..=REQUESTS_MAX).contains(&self.pending_max),
             "max_pending",
             self.pending_max.to_string(),
             "1 to 268435456",
         )?;
-        check(
+        ConfigError::check(
             self.lease >= Duration::from_millis(1),
             "lease",
             format!("{:?}", self.lease),
             "at least 1 ms",
         )?;
-        check(
+        ConfigError::check(
             (1..=4096).contains(&self.route_batch),
             "route_batch",
             self.route_batch.to_string(),

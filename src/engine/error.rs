@@ -1,5 +1,6 @@
 //! One error an operation family; an error of intake hands the request back.
 
+use super::config::ConfigError;
 use crate::ids::{LocationId, RequestId};
 use crate::lifecycle::RequestState;
 use crate::request::InteractionRequest;
@@ -44,6 +45,19 @@ pub enum ScheduleErrorReason {
     /// The engine is shutting down.
     #[error("the engine takes nothing in any more")]
     Closed,
+}
+
+impl ScheduleErrorReason {
+    /// The name by which it is told and counted.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Full { .. } => "full",
+            Self::Conflict { .. } => "conflict",
+            Self::UnknownLocation(_) => "unknown_location",
+            Self::PayloadTooLarge { .. } => "payload_too_large",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 /// Why a request was not cancelled.
@@ -124,6 +138,9 @@ pub enum StartError {
     /// The engine has a driver already.
     #[error("the engine is driven already")]
     Running,
+    /// An option is out of its range.
+    #[error(transparent)]
+    Options(#[from] ConfigError),
     /// The operating system gave no thread.
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),

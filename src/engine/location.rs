@@ -38,6 +38,8 @@ const PACED: u8 = 2;
 pub(super) struct LocationControl {
     flags: AtomicU8,
     rules: Mutex<Rules>,
+    /// The engine's, for a location without one of its own.
+    default_pace: Option<Pace>,
 }
 
 #[derive(Default)]
@@ -47,6 +49,15 @@ struct Rules {
 }
 
 impl LocationControl {
+    fn new(default_pace: Option<Pace>) -> Self {
+        let control = Self {
+            default_pace,
+            ..Self::default()
+        };
+        control.resume(None);
+        control
+    }
+
     /// Stops releases; a hold that stands keeps its beginning.
     pub(super) fn hold(&self, now: Timestamp) {
         let mut rules = self.rules.lock();
@@ -54,10 +65,11 @@ impl LocationControl {
         self.publish(&rules);
     }
 
-    /// Starts releases again, and says since when they were held.
+    /// Starts releases again, at this pace or at the engine's, and says since when they were held.
     pub(super) fn resume(&self, pace: Option<Pace>) -> Option<Timestamp> {
         let mut rules = self.rules.lock();
         let former = rules.pace.take();
+        let pace = pace.or(self.default_pace);
         rules.pace = pace.map(|pace| Bucket::after(pace, former.as_ref()));
         let since = rules.held_since.take();
         self.publish(&rules);
@@ -81,6 +93,9 @@ impl LocationControl {
 
     /// When there is a token: `now`, or later.
     pub(super) fn next_token(&self, now: Timestamp) -> Timestamp {
+        if self.flags.load(Ordering::Acquire) & PACED == 0 {
+            return now;
+        }
         match &self.rules.lock().pace {
             Some(bucket) => bucket.next(now),
             None => now,
@@ -159,44 +174,69 @@ impl Bucket {
     }
 }
 
-/// The controls of all locations, by number.
-#[derive(Default)]
+/// Controls a part of their table.
+const PART: usize = 256;
+
+/// Some neighbours among the locations' numbers; none has a control before its first use.
+type Part = Box<[Option<Arc<LocationControl>>; PART]>;
+
+/// The controls of all locations, by number, in parts: none is made, and nothing is copied, for the sake of
+/// another, because a shard may be locked meanwhile.
 pub(super) struct Controls {
-    controls: RwLock<Vec<Arc<LocationControl>>>,
+    parts: RwLock<Vec<Option<Part>>>,
+    default_pace: Option<Pace>,
 }
 
 impl Controls {
+    pub(super) fn new(default_pace: Option<Pace>) -> Self {
+        Self {
+            parts: RwLock::default(),
+            default_pace,
+        }
+    }
+
     /// The control of a location that the directory knows, made at its first use.
     pub(super) fn of(&self, location: LocationId) -> Arc<LocationControl> {
         let index = location.index() as usize;
-        if let Some(control) = self.controls.read().get(index) {
+        if let Some(Some(part)) = self.parts.read().get(index / PART)
+            && let Some(control) = &part[index % PART]
+        {
             return Arc::clone(control);
         }
-        let mut controls = self.controls.write();
-        if controls.len() <= index {
-            controls.resize_with(index + 1, Arc::default);
+        let mut parts = self.parts.write();
+        if parts.len() <= index / PART {
+            parts.resize_with(index / PART + 1, || None);
         }
-        Arc::clone(&controls[index])
+        let part = parts[index / PART].get_or_insert_with(|| Box::new([const { None }; PART]));
+        let new = || Arc::new(LocationControl::new(self.default_pace));
+        Arc::clone(part[index % PART].get_or_insert_with(new))
     }
 
     /// The locations that are held or paced. O(locations).
     pub(super) fn ruled(&self) -> Vec<LocationId> {
-        let controls = self.controls.read();
-        let ruled = controls
-            .iter()
-            .enumerate()
-            .filter(|(_, control)| control.flags.load(Ordering::Acquire) != 0);
-        ruled
-            .filter_map(|(index, _)| Some(LocationId::from_index(u32::try_from(index).ok()?)))
-            .collect()
+        let parts = self.parts.read();
+        let ruled = controls(&parts)
+            .filter(|(_, control)| control.flags.load(Ordering::Acquire) != 0)
+            .filter_map(|(index, _)| u32::try_from(index).ok());
+        ruled.map(LocationId::from_index).collect()
     }
 
     /// The clock has stepped back to `now`: no pace waits for longer than it would have. O(locations).
     pub(super) fn step_back(&self, now: Timestamp) {
-        for control in self.controls.read().iter() {
+        for (_, control) in controls(&self.parts.read()) {
             control.step_back(now);
         }
     }
+}
+
+/// All controls that were made, with their locations' numbers.
+fn controls(parts: &[Option<Part>]) -> impl Iterator<Item = (usize, &LocationControl)> {
+    let parts = parts.iter().enumerate();
+    let parts = parts.filter_map(|(number, part)| Some((number, part.as_ref()?)));
+    parts.flat_map(|(number, part)| {
+        let controls = part.iter().enumerate();
+        controls.filter_map(move |(at, control)| Some((number * PART + at, &**control.as_ref()?)))
+    })
 }
 
 #[cfg(test)]

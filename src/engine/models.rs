@@ -1,25 +1,26 @@
-//! Wake-ups under loom: every interleaving, and every value that the memory model lets a load give.
+//! The engine's protocols under loom: every interleaving, and every value that the memory model lets a load give.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --release --lib models
 //! ```
 //!
-//! The engine is the real one; what sleeps is [`Wakeup::sleep`](super::wakeup::Wakeup::sleep), called as the
-//! driver calls it. loom lets no timeout end, so that a sleeper that nobody wakes is a deadlock, which it reports.
-//! Whole drivers, and all that is not about the order of memory, are the other checker's: see
+//! The engine is the real one, and what sleeps is its driver, or what the driver calls. loom lets no timeout end, so that a sleeper that nobody wakes is a deadlock, which it reports.
+//! Longer programs are the other checker's, which takes no account of the order of memory: see
 //! tests/interleavings.
 
 use std::time::Duration;
 
 use loom::model::Builder;
 
+use super::driver::Plan;
+use super::wakeup::Ticket;
 use super::{DriverOptions, Engine, Running, Shutdown};
 use crate::clock::ManualClock;
 use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::request::InteractionRequest;
 use crate::router::{Completion, Disposition, DueRequest, Lease, Router, RoutingCommand};
 use crate::schedule::{Consultation, ScheduleData};
-use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, thread};
+use crate::sync::{Arc, Condvar, Mutex, thread};
 
 /// Never ends.
 const LONG: Duration = Duration::from_secs(3_600);
@@ -95,17 +96,34 @@ fn check(preemptions: Option<usize>, program: impl Fn() + Send + Sync + 'static)
     println!("{} runs", runs.load(std::sync::atomic::Ordering::Relaxed));
 }
 
-/// Sleeps as the driver does after a poll that found nothing due: until what is due next, and until an attempt
-/// ends where one is in flight.
-fn sleep(engine: &Engine, until: Timestamp, in_flight: usize) {
-    let stop = AtomicBool::new(false);
-    let ends_matter = in_flight > 0;
-    engine.wakeup.sleep(until, ends_matter, LONG, || {
-        let stop = stop.load(Ordering::SeqCst);
-        let earlier = engine.next_wakeup().is_some_and(|found| found < until);
-        let ended = ends_matter && engine.in_flight() != in_flight;
-        !stop && !earlier && !ended
-    });
+/// Polls, and plans as the driver does where nothing is due.
+fn plan(engine: &Engine) -> Plan {
+    let poll = engine.poll(at(0), 10).unwrap();
+    let clock = ManualClock::new(at(0));
+    engine.plan(&poll, &clock).expect("nothing is due")
+}
+
+/// Sleeps as the driver does.
+fn sleep(engine: &Engine, ticket: Ticket, plan: &Plan) {
+    let sleep = engine
+        .wakeup
+        .lie_down(ticket, plan.until, plan.ends_matter)
+        .expect("the ticket is good");
+    if engine.may_sleep(plan) {
+        sleep.wait(LONG);
+    }
+}
+
+/// Sleeps, and polls and sleeps again, until it knows of what is due at `due`.
+fn sleep_until(engine: &Engine, due: Timestamp) {
+    let ticket = engine.wakeup.take_over();
+    loop {
+        let plan = plan(engine);
+        if plan.until <= due {
+            break;
+        }
+        sleep(engine, ticket, &plan);
+    }
 }
 
 /// Starts the driver by a clock that stands.
@@ -131,8 +149,7 @@ fn no_sleep_goes_past_what_is_taken_in_meanwhile() {
         let (engine, here) = engine();
         schedule(&engine, here, 1, 100);
         let intake = aside(&engine, move |engine| schedule(engine, here, 2, 50));
-        sleep(&engine, at(100), 0);
-        assert!(engine.next_wakeup() <= Some(at(50)));
+        sleep_until(&engine, at(50));
         intake.join().unwrap();
     });
 }
@@ -147,14 +164,7 @@ fn no_sleep_goes_past_what_either_of_two_intakes_takes_in() {
                 schedule(engine, here, u128::from(id), id * 20);
             })
         });
-        // An early ring is no harm: the driver polls, and sleeps again.
-        loop {
-            let next = engine.next_wakeup().unwrap();
-            if next <= at(40) {
-                break;
-            }
-            sleep(&engine, next, 0);
-        }
+        sleep_until(&engine, at(40));
         for intake in intakes {
             intake.join().unwrap();
         }
@@ -169,11 +179,20 @@ fn an_end_wakes_who_waits_for_it() {
         // What is due next stays the same, so that nothing of the shard's is published.
         schedule(&engine, here, 2, 100);
         assert_eq!(engine.poll(at(0), 10).unwrap().released, 1);
+        // Who drains it waits for ends.
+        engine.close();
+        let ticket = engine.wakeup.take_over();
         let lease = Lease::new(RequestId::integer(1), 1, 1);
         let complete = aside(&engine, move |engine| {
             let _state = engine.complete(&lease, Completion::Routed, at(0)).unwrap();
         });
-        sleep(&engine, at(100), 1);
+        loop {
+            let plan = plan(&engine);
+            if plan.idle {
+                break;
+            }
+            sleep(&engine, ticket, &plan);
+        }
         assert_eq!(engine.in_flight(), 0);
         complete.join().unwrap();
     });

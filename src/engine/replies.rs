@@ -132,9 +132,11 @@ pub struct Poll {
     pub released: usize,
     /// Something due is left, for want of budget: poll again at once.
     pub more: bool,
-    /// Something due is left, because the dispatch workers' queue is full.
+    /// Something due is left, because the dispatch workers' queue has no place for it, or its location's
+    /// share of the queue has none. It waits in order, and makes a poll due when there is room; other locations go on.
     pub blocked: bool,
-    /// When a poll next has something to do, or earlier.
+    /// When a poll next has something to do by itself, or earlier. (Room in dispatch comes at no known time;
+    /// [`Engine::next_wakeup`](super::Engine::next_wakeup) says so when it has come.)
     pub next_wakeup: Option<Timestamp>,
 }
 

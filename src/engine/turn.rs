@@ -1,10 +1,11 @@
 //! What becomes of a request whose turn it is, one after the other:
 //!
 //! 1. its lifespan, and its location's hold;
-//! 2. for scheduled requests, what the router's consultation says: does the processing condition hold?
+//! 2. with dispatch workers, whether they have room for it: the router is not asked before it could go;
+//! 3. for scheduled requests, what the router's consultation says: does the processing condition hold?
 //!    does the expected wait exceed the threshold wait time?
-//! 3. its location's pace;
-//! 4. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
+//! 4. its location's pace;
+//! 5. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
 //!    dispatch workers' queue.
 
 use std::time::Duration;
@@ -12,16 +13,18 @@ use std::time::Duration;
 use super::Engine;
 use super::cell::ShardGuard;
 use super::delivery::caught;
+use super::dispatch::Room;
 use super::entry::{Flags, Phase};
-use super::lines::Lined;
+use super::lines::{Gate, Lined};
 use super::pending::Verdict;
 use super::poll::{Attempt, Polling};
 use super::shard::Shard;
 use super::why::{Rule, Why};
-use crate::ids::{LocationId, Media, Timestamp};
+use crate::ids::{LocationId, Media};
 use crate::router::DueRequest;
 use crate::schedule::ProcessingCondition;
-use crate::sync::{Arc, Ordering};
+use crate::sync::Ordering;
+use crate::telemetry::{News, Span, note, tell};
 
 /// Releases whose lateness is recorded together.
 const LATENESS_STEP: usize = 128;
@@ -32,8 +35,8 @@ enum Decision {
     Settled,
     /// The router must be asked first.
     Consult(DueRequest),
-    /// Its location's pace has no token before this time.
-    StandInLine(Timestamp),
+    /// It waits in its location's line, for this.
+    StandInLine(Gate),
     /// It is released; whether ahead of non-scheduled interactions.
     Release { ahead: bool },
 }
@@ -64,9 +67,12 @@ impl<'e> Polling<'e> {
             drop(shard);
             // The answer must know of what was released before.
             self.route_batch();
+            let span = Span::consult(due.id, due.location);
             let answer = caught(|| engine.router.consult(&due));
+            drop(span);
             if answer.is_none() {
                 engine.router_panics.fetch_add(1, Ordering::Relaxed);
+                tell!(RouterPanicked { call: "consult" });
             }
             shard = engine.shards[place].lock();
             let still_here = shard
@@ -91,11 +97,21 @@ impl<'e> Polling<'e> {
         }
         let ahead = match decision {
             Decision::Release { ahead } => ahead,
-            Decision::StandInLine(opens) => {
+            Decision::StandInLine(gate) => {
                 let location = shard.pending(index).location;
+                note!(
+                    self.trash.news,
+                    InLine {
+                        id: shard.entry(index).id(),
+                        location,
+                        gate: gate.as_str(),
+                        opens: gate.opens(),
+                    }
+                );
                 let key = shard.stand_in_line(index);
                 drop(shard);
-                self.stand_in_line(location, (key, place), opens);
+                self.trash.news.tell();
+                self.stand_in_line(location, (key, place), gate);
                 return;
             }
             Decision::Consult(_) => {
@@ -120,6 +136,17 @@ impl<'e> Polling<'e> {
         };
         let location = pending.location;
         let late = self.now.saturating_duration_since(pending.late_from());
+        note!(
+            self.trash.news,
+            Released {
+                id: pending.id(),
+                location,
+                attempt: attempt.number,
+                ahead,
+                due: pending.due,
+                late
+            }
+        );
         let command = match &self.dispatch {
             Some(_) => {
                 shard.set_phase(index, Phase::Released);
@@ -131,23 +158,34 @@ impl<'e> Polling<'e> {
             }
         };
         drop(shard);
-        // It may have taken the token that the head of the line was to have.
-        self.place_line(location);
+        self.trash.news.tell();
         self.note_lateness(location, late);
-        match (command, &self.dispatch) {
-            (Some(command), _) => {
-                self.poller().batch.push((attempt, command));
-                if self.poller().batch.len() >= engine.settings.route_batch {
-                    self.route_batch();
-                }
+        if let Some(command) = command {
+            // It may have taken the token that the head of the line was to have.
+            self.place_line(location);
+            self.poller().batch.push((attempt, command));
+            if self.poller().batch.len() >= engine.settings.route_batch {
+                self.route_batch();
             }
-            (None, Some(dispatch)) => {
-                if let Err(attempt) = dispatch.push(location, attempt, ahead) {
-                    engine.take_back(vec![attempt]);
-                }
-            }
-            (None, None) => unreachable!("a command is made where nothing dispatches"),
+        } else {
+            self.dispatch(location, attempt, ahead);
         }
+    }
+
+    /// Hands a released attempt to the workers. It takes a place, of its location's share too, and its
+    /// location's turn.
+    fn dispatch(&mut self, location: LocationId, attempt: Attempt, ahead: bool) {
+        let dispatch = self.dispatch.as_ref().expect("a command was not made");
+        match dispatch.push(location, attempt, ahead) {
+            Ok(Room::Left) => {}
+            Ok(Room::Full) => self.poller().lines.set_full(location),
+            // It has ended since the poll began.
+            Err(attempt) => self.engine.take_back(vec![attempt]),
+        }
+        self.places = self.places.saturating_sub(1);
+        self.turn = None;
+        self.poller().lines.had_its_turn(location);
+        self.place_line(location);
     }
 
     /// What becomes of a request whose turn it is. On `Release` its attempt is counted already.
@@ -158,15 +196,17 @@ impl<'e> Polling<'e> {
             shard.expire(index, now, &mut self.trash);
             return Decision::Settled;
         }
-        let page = shard
-            .book
-            .page(pending.location)
-            .expect("a pending request's page is open");
-        let control = Arc::clone(&page.control);
+        let control = shard.control(pending.location);
         if control.is_held() {
-            shard.park(index);
+            shard.park(index, &mut self.trash.news);
             return Decision::Settled;
         }
+        if self.dispatch.is_some()
+            && let gate @ (Gate::Room | Gate::Turn) = self.gate(pending.location, control)
+        {
+            return Decision::StandInLine(gate);
+        }
+        let location = pending.location;
         let mut ahead = false;
         let mut rests_on = None;
         if pending.is_scheduled() {
@@ -187,7 +227,18 @@ impl<'e> Polling<'e> {
                 && *pending.condition() != ProcessingCondition::Always;
             let threshold = pending.threshold_wait();
             rests_on = (conditional || threshold.is_some()).then_some(key);
-            if conditional && !pending.condition().holds(&consultation) {
+            let fails = conditional && !pending.condition().holds(&consultation);
+            if conditional {
+                note!(
+                    self.trash.news,
+                    Judged {
+                        id: pending.id(),
+                        location: pending.location,
+                        holds: !fails
+                    }
+                );
+            }
+            if fails {
                 match shard.pending_mut(index).condition_failed(now) {
                     // Exhausted: it is released anyway.
                     Verdict::Due => {}
@@ -207,8 +258,8 @@ impl<'e> Polling<'e> {
                     .is_none_or(|wait| wait > threshold)
             });
         }
-        if let Err(opens) = control.take_token(now) {
-            return Decision::StandInLine(opens);
+        if let Err(opens) = shard.control(location).take_token(now) {
+            return Decision::StandInLine(Gate::Token(opens));
         }
         if let Some(key) = rests_on {
             self.use_up(key);
@@ -220,16 +271,14 @@ impl<'e> Polling<'e> {
         Decision::Release { ahead }
     }
 
-    /// Puts a request into its location's line, which opens then.
-    fn stand_in_line(&mut self, location: LocationId, lined: Lined, opens: Timestamp) {
+    /// Puts a request into its location's line, which waits for this.
+    fn stand_in_line(&mut self, location: LocationId, lined: Lined, gate: Gate) {
         let (engine, now) = (self.engine, self.now);
         let lines = &mut self.poller().lines;
-        if lines.add(location, lined) {
-            lines.compact(location, |(key, place)| {
-                engine.shards[*place].lock().stands_in_line(location, key)
-            });
-        }
-        lines.place(location, opens, now);
+        lines.add(location, lined, |(key, place)| {
+            engine.shards[*place].lock().stands_in_line(location, key)
+        });
+        lines.place(location, gate, now);
     }
 
     /// Remembers how late a release was. Lateness is recorded for some releases together: each location has
@@ -291,6 +340,7 @@ impl Engine {
     /// released. Says whether it met one.
     fn park_if_held(&self, attempt: Attempt) -> bool {
         let index = attempt.index;
+        let mut news = News::default();
         let mut shard = self.shards[attempt.place].lock();
         if shard.phase_of(attempt) != Some(Phase::Routing) {
             return false;
@@ -298,8 +348,8 @@ impl Engine {
         let page = shard.book.page(shard.pending(index).location);
         let held = page.is_some_and(|page| page.control.is_held());
         if held {
-            shard.pending_mut(index).take_attempt_back();
-            shard.park(index);
+            shard.take_attempt_back(index, &mut news);
+            shard.park(index, &mut news);
         }
         held
     }
@@ -308,6 +358,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Timestamp;
     use crate::request::InteractionRequest;
     use crate::router::{Disposition, Router, RoutingCommand};
     use crate::schedule::Consultation;
