@@ -204,17 +204,25 @@ fn by_shard(
 
 impl Shard {
     /// Loads what these arrivals will need into the cache.
-    fn touch_arriving<'a>(&self, arrivals: impl Iterator<Item = (&'a Arrival, LocationId)>) {
+    fn touch_arriving<'a>(
+        &self,
+        arrivals: impl Iterator<Item = (&'a Arrival, LocationId)> + Clone,
+    ) {
         let mut sum = 0;
-        for (arrival, location) in arrivals {
-            sum ^= self.index.touch(tag_of(arrival.hash)) ^ self.book.touch(location);
+        for (arrival, location) in arrivals.clone() {
+            sum ^= self.index.touch(tag_of(arrival.hash)) ^ self.book.touch_page(location);
+        }
+        for (_, location) in arrivals {
+            sum ^= self.book.touch_open(location);
         }
         black_box(sum);
     }
 
     /// Loads what the ends of these requests will need into the cache: first where they are, then their
     /// entries, then what is found through those.
-    fn touch_leaving(&self, hashes: impl Iterator<Item = u64>) {
+    fn touch_leaving(&self, hashes: impl Iterator<Item = u64> + Clone) {
+        let touched = hashes.clone().map(|hash| self.index.touch(tag_of(hash)));
+        black_box(touched.fold(0, |sum, touched| sum ^ touched));
         let mut entries = [NONE; LOCK_STEP];
         let mut count = 0;
         for (entry, hash) in entries.iter_mut().zip(hashes) {

@@ -170,14 +170,18 @@ impl Book {
         }
     }
 
-    /// Loads what an arrival at a location needs into the cache. The result means nothing.
+    /// Loads a location's page into the cache. The result means nothing.
     #[inline]
-    pub(super) fn touch(&self, location: LocationId) -> u32 {
-        let Some(page) = self.page(location) else {
-            return 0;
-        };
-        let open = self.chunks.get(page.open);
-        page.counts[0] ^ open.map_or(0, |chunk| u32::from(chunk.free))
+    pub(super) fn touch_page(&self, location: LocationId) -> u32 {
+        self.page(location).map_or(0, |page| page.open)
+    }
+
+    /// Loads the chunk that an arrival at a location is entered in into the cache. The result means nothing.
+    #[inline]
+    pub(super) fn touch_open(&self, location: LocationId) -> u32 {
+        let open = self.page(location).map_or(NONE, |page| page.open);
+        let chunk = self.chunks.get(open);
+        chunk.map_or(0, |chunk| u32::from(chunk.free))
     }
 
     /// Loads what a release and a departure from a location need into the cache. The result means nothing.
@@ -185,9 +189,8 @@ impl Book {
     pub(super) fn touch_line(&self, location: LocationId, line: u32) -> u32 {
         let chunk = self.chunks.get(line >> PLACE_BITS);
         let chunk = chunk.map_or(0, |chunk| u32::from(chunk.free));
-        self.page(location).map_or(chunk, |page| {
-            chunk ^ u32::from(page.control.is_held()) ^ page.plain[0] as u32
-        })
+        let page = self.page(location);
+        page.map_or(chunk, |page| chunk ^ page.counts[0] ^ page.plain[0] as u32)
     }
 
     /// Opens a location's page at its first request in this shard.

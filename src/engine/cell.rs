@@ -31,6 +31,8 @@ pub(super) struct ShardCell {
     ready_next: AtomicU64,
     /// When the memory has something to forget.
     memory_next: AtomicU64,
+    /// When the wheel is to be brought up to the present.
+    upkeep_next: AtomicU64,
 }
 
 /// What lies behind the lock. In this order, so that the counts are next to it.
@@ -51,6 +53,7 @@ impl ShardCell {
             wheel_next: AtomicU64::new(NOTHING),
             ready_next: AtomicU64::new(NOTHING),
             memory_next: AtomicU64::new(NOTHING),
+            upkeep_next: AtomicU64::new(0),
         }
     }
 
@@ -85,6 +88,10 @@ impl ShardCell {
         self.memory_next.load(Ordering::Acquire) <= now.as_millis()
     }
 
+    pub(super) fn wheel_needs_upkeep(&self, now: Timestamp) -> bool {
+        self.upkeep_next.load(Ordering::Acquire) <= now.as_millis()
+    }
+
     /// When this shard next has something to do, or earlier.
     pub(super) fn next_event(&self) -> Option<Timestamp> {
         let next = self
@@ -112,6 +119,8 @@ impl ShardCell {
         store_if_changed(&self.wheel_next, wheel, Ordering::SeqCst);
         store_if_changed(&self.ready_next, ready, Ordering::SeqCst);
         store_if_changed(&self.memory_next, memory, Ordering::Release);
+        let upkeep = shard.next_upkeep().as_millis();
+        store_if_changed(&self.upkeep_next, upkeep, Ordering::Release);
     }
 }
 

@@ -86,7 +86,7 @@ impl Index {
     /// being optimised away.
     #[inline]
     pub(super) fn touch(&self, tag: u32) -> u32 {
-        self.candidate(tag).map_or(0, |place| place.0)
+        self.parts[self.part_of(tag)].table.touch(tag)
     }
 
     /// The first place with this tag, which may be another request's.

@@ -13,6 +13,7 @@ use super::book::Book;
 use super::due::FIRE_STEP;
 use super::entry::{Entry, Phase};
 use super::index::{Index, Place, tag_of};
+use super::location::LocationControl;
 use super::memory::{End, Ended, Memory};
 use super::pending::{Pending, PendingMut};
 use super::rules::Rules;
@@ -26,6 +27,9 @@ use crate::request::InteractionRequest;
 use crate::sync::{Arc, Ordering};
 use crate::telemetry::{News, note};
 use crate::wheel::Wheel;
+
+/// How far the wheel may stay behind the present, in milliseconds.
+const UPKEEP_MS: u64 = 4096;
 
 /// The ready heap is rebuilt when it is longer than this and more than half stale.
 const READY_COMPACT_MIN: usize = 64;
@@ -61,6 +65,8 @@ pub(super) struct Shard {
     pub(super) rules: Arc<Rules>,
     /// Empty between polls: memory for what a step fires.
     pub(super) fired: Vec<u32>,
+    /// The wheel was not brought up to the present in one step.
+    upkeep_left: bool,
 }
 
 impl Shard {
@@ -75,6 +81,7 @@ impl Shard {
             memory: Memory::new(remember, remembered_max),
             rules,
             fired: Vec::with_capacity(FIRE_STEP),
+            upkeep_left: false,
         }
     }
 
@@ -135,6 +142,13 @@ impl Shard {
             .expect("an index found under the lock is in use")
     }
 
+    /// The hold and pace of a location whose page is open here.
+    #[inline]
+    pub(super) fn control(&self, location: LocationId) -> &LocationControl {
+        let page = self.book.page(location);
+        &page.expect("a pending request's page is open").control
+    }
+
     /// The first of the ready heap, live or stale.
     pub(super) fn head(&self) -> Option<ReadyKey> {
         self.ready.peek().map(|Reverse(key)| *key)
@@ -153,6 +167,9 @@ impl Shard {
         intake: u64,
         now: Timestamp,
     ) -> (u32, Timestamp) {
+        if self.next_upkeep() <= now {
+            self.keep_up(now);
+        }
         let id = request.id;
         let tag = tag_of(hash);
         let forgotten = self.index.find(tag, |place| {
@@ -382,6 +399,24 @@ impl Shard {
             self.wait(key.index);
         }
         true
+    }
+
+    // ---- the wheel ----
+
+    /// When the wheel is to be brought up to the present: now and then, so that what comes is not all in one
+    /// slot of a wheel that was left behind.
+    #[inline]
+    pub(super) fn next_upkeep(&self) -> Timestamp {
+        if self.upkeep_left {
+            return Timestamp::EPOCH;
+        }
+        Timestamp::from_millis(self.wheel.cursor().saturating_add(UPKEEP_MS))
+    }
+
+    /// Takes a step in bringing the wheel up to the present.
+    #[cold]
+    pub(super) fn keep_up(&mut self, now: Timestamp) {
+        self.upkeep_left = self.wheel.keep_up(now.as_millis());
     }
 
     // ---- proof ----

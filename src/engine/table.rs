@@ -47,6 +47,13 @@ impl Table {
         self.len >= USED_MAX
     }
 
+    /// Loads the first slot of a tag's run into the cache, without looking at it: what the processor would have to
+    /// guess from keeps it from looking ahead.
+    #[inline]
+    pub(super) fn touch(&self, tag: u32) -> u32 {
+        self.slots[home(tag)].tag
+    }
+
     /// The used slots, in no order.
     pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
         let used = |slot: &Slot| slot.place != Place::NOWHERE;

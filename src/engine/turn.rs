@@ -23,7 +23,7 @@ use super::why::{Rule, Why};
 use crate::ids::{LocationId, Media};
 use crate::router::DueRequest;
 use crate::schedule::ProcessingCondition;
-use crate::sync::{Arc, Ordering};
+use crate::sync::Ordering;
 use crate::telemetry::{News, Span, note, tell};
 
 /// Releases whose lateness is recorded together.
@@ -196,20 +196,17 @@ impl<'e> Polling<'e> {
             shard.expire(index, now, &mut self.trash);
             return Decision::Settled;
         }
-        let page = shard
-            .book
-            .page(pending.location)
-            .expect("a pending request's page is open");
-        let control = Arc::clone(&page.control);
+        let control = shard.control(pending.location);
         if control.is_held() {
             shard.park(index, &mut self.trash.news);
             return Decision::Settled;
         }
         if self.dispatch.is_some()
-            && let gate @ (Gate::Room | Gate::Turn) = self.gate(pending.location, &control)
+            && let gate @ (Gate::Room | Gate::Turn) = self.gate(pending.location, control)
         {
             return Decision::StandInLine(gate);
         }
+        let location = pending.location;
         let mut ahead = false;
         let mut rests_on = None;
         if pending.is_scheduled() {
@@ -261,7 +258,7 @@ impl<'e> Polling<'e> {
                     .is_none_or(|wait| wait > threshold)
             });
         }
-        if let Err(opens) = control.take_token(now) {
+        if let Err(opens) = shard.control(location).take_token(now) {
             return Decision::StandInLine(Gate::Token(opens));
         }
         if let Some(key) = rests_on {
