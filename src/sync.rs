@@ -1,7 +1,28 @@
-//! Every lock and every atomic of the crate comes through here, so that a model checker's types can take
-//! their place by changing one file.
+//! Every lock, every atomic and every thread of the crate comes through here, so that a model checker's take
+//! their place by changing this module alone.
+//!
+//! The real ones are the standard library's and parking_lot's. Under `--cfg loom` and `--cfg shuttle` they are
+//! those of the model checkers, given parking_lot's form by `model.rs`. `Arc`, `Weak` and `LazyLock` stay
+//! the standard library's in every build: they order nothing that the engine relies on beyond what the
+//! locks around them do, and a checker's `Arc` holds no `dyn Trait`.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{Arc, LazyLock, Weak};
 
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+#[cfg(not(any(loom, shuttle)))]
+mod real {
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+    pub(crate) use std::thread;
+
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+}
+
+#[cfg(any(loom, shuttle))]
+mod model;
+
+#[cfg(any(loom, shuttle))]
+use model as real;
+
+pub(crate) use real::{
+    AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, RwLock, thread,
+};

@@ -10,7 +10,6 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::Engine;
@@ -24,6 +23,7 @@ use super::wakeup::Ticket;
 use crate::clock::Clock;
 use crate::ids::Timestamp;
 use crate::report::ReportOptions;
+use crate::sync::thread::{self, JoinHandle, ThreadId};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
 use crate::telemetry::tell;
 
@@ -314,7 +314,7 @@ pub(super) struct Plan {
     /// In real time, where it moves the clock; no longer than [`SLEEP_MAX`].
     pub(super) timeout: Option<Duration>,
     pub(super) ends_matter: bool,
-    in_flight: usize,
+    pub(super) in_flight: usize,
     /// Nothing is due and nothing in flight.
     pub(super) idle: bool,
 }

@@ -259,6 +259,8 @@ impl Shard {
         let mut left = step;
         for _ in 0..CHUNK_STEP {
             if at.chunk >= page.end() {
+                // Also where the page became shorter since the cursor's last look, or a walk would never end.
+                at.chunk = usize::MAX;
                 return;
             }
             for (line, index) in self.book.lines(page, at.chunk) {

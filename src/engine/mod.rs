@@ -40,6 +40,8 @@ mod lines;
 mod location;
 mod locations;
 mod memory;
+#[cfg(all(test, loom))]
+mod models;
 mod news;
 mod observe;
 mod panics;
@@ -204,7 +206,7 @@ impl Engine {
     /// Requests that were released and whose attempt has not ended.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.rules.in_flight.load(Ordering::Acquire)
+        self.rules.in_flight.load(Ordering::SeqCst)
     }
 
     /// What the last 16 panics said that ended a thread of this engine, oldest first, 1024 bytes of each: its

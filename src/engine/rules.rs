@@ -16,7 +16,8 @@ pub(super) struct Rules {
     /// What every intake and every end changes: on a cache line of its own, so that it takes nothing along that
     /// is only read.
     pub(super) counts: CachePadded<Counts>,
-    /// Pending requests that are released and whose attempt has not ended.
+    /// Pending requests that are released and whose attempt has not ended. `SeqCst`: who ends one changes this and
+    /// then reads whether the driver waits for that, while the driver says that it waits and then reads this.
     pub(super) in_flight: CachePadded<AtomicUsize>,
 }
 

@@ -230,7 +230,7 @@ impl Shard {
         let (index, told) = (Place::pending(index), &mut trash.told);
         self.memory.remember(end, tag, index, &mut self.index, told);
         if !phase.is_before_release() {
-            self.rules.in_flight.fetch_sub(1, Ordering::AcqRel);
+            self.rules.in_flight.fetch_sub(1, Ordering::SeqCst);
         }
         self.rules.counts.pending.fetch_sub(1, Ordering::AcqRel);
     }
@@ -287,8 +287,8 @@ impl Shard {
         entry.phase = phase;
         self.book.change(location, before, phase);
         match (before.is_before_release(), phase.is_before_release()) {
-            (true, false) => drop(self.rules.in_flight.fetch_add(1, Ordering::AcqRel)),
-            (false, true) => drop(self.rules.in_flight.fetch_sub(1, Ordering::AcqRel)),
+            (true, false) => drop(self.rules.in_flight.fetch_add(1, Ordering::SeqCst)),
+            (false, true) => drop(self.rules.in_flight.fetch_sub(1, Ordering::SeqCst)),
             _ => {}
         }
     }
