@@ -131,7 +131,7 @@ fn store_if_changed(cell: &AtomicU64, value: u64, ordering: Ordering) {
     }
 }
 
-/// A locked shard, which publishes its next events when it is unlocked.
+/// A locked shard, which publishes its next events, and tells its counts, when it is unlocked.
 pub(super) struct ShardGuard<'a> {
     cell: &'a ShardCell,
     locked: MutexGuard<'a, Locked>,
@@ -153,6 +153,7 @@ impl DerefMut for ShardGuard<'_> {
 
 impl Drop for ShardGuard<'_> {
     fn drop(&mut self) {
+        self.locked.shard.tell_counts();
         self.cell.publish(&self.locked.shard);
     }
 }

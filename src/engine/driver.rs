@@ -280,7 +280,8 @@ impl Engine {
         Some(Plan {
             until,
             timeout: timeout.map(|timeout| timeout.min(SLEEP_MAX)),
-            ends_matter: in_flight > 0,
+            // To who drains the engine: an attempt that ends otherwise leaves nothing to a poll, or rings by itself.
+            ends_matter: in_flight > 0 && self.closed.load(Ordering::SeqCst),
             in_flight,
             // Who stands in line, for a pace or for room, is due.
             idle: !poll.blocked && in_flight == 0 && self.line_news.next_event().is_none(),

@@ -174,16 +174,23 @@ impl Bucket {
     }
 }
 
-/// The controls of all locations, by number.
+/// Controls a part of their table.
+const PART: usize = 256;
+
+/// Some neighbours among the locations' numbers; none has a control before its first use.
+type Part = Box<[Option<Arc<LocationControl>>; PART]>;
+
+/// The controls of all locations, by number, in parts: none is made, and nothing is copied, for the sake of
+/// another, because a shard may be locked meanwhile.
 pub(super) struct Controls {
-    controls: RwLock<Vec<Arc<LocationControl>>>,
+    parts: RwLock<Vec<Option<Part>>>,
     default_pace: Option<Pace>,
 }
 
 impl Controls {
     pub(super) fn new(default_pace: Option<Pace>) -> Self {
         Self {
-            controls: RwLock::default(),
+            parts: RwLock::default(),
             default_pace,
         }
     }
@@ -191,36 +198,45 @@ impl Controls {
     /// The control of a location that the directory knows, made at its first use.
     pub(super) fn of(&self, location: LocationId) -> Arc<LocationControl> {
         let index = location.index() as usize;
-        if let Some(control) = self.controls.read().get(index) {
+        if let Some(Some(part)) = self.parts.read().get(index / PART)
+            && let Some(control) = &part[index % PART]
+        {
             return Arc::clone(control);
         }
-        let mut controls = self.controls.write();
-        if controls.len() <= index {
-            controls.resize_with(index + 1, || {
-                Arc::new(LocationControl::new(self.default_pace))
-            });
+        let mut parts = self.parts.write();
+        if parts.len() <= index / PART {
+            parts.resize_with(index / PART + 1, || None);
         }
-        Arc::clone(&controls[index])
+        let part = parts[index / PART].get_or_insert_with(|| Box::new([const { None }; PART]));
+        let new = || Arc::new(LocationControl::new(self.default_pace));
+        Arc::clone(part[index % PART].get_or_insert_with(new))
     }
 
     /// The locations that are held or paced. O(locations).
     pub(super) fn ruled(&self) -> Vec<LocationId> {
-        let controls = self.controls.read();
-        let ruled = controls
-            .iter()
-            .enumerate()
-            .filter(|(_, control)| control.flags.load(Ordering::Acquire) != 0);
-        ruled
-            .filter_map(|(index, _)| Some(LocationId::from_index(u32::try_from(index).ok()?)))
-            .collect()
+        let parts = self.parts.read();
+        let ruled = controls(&parts)
+            .filter(|(_, control)| control.flags.load(Ordering::Acquire) != 0)
+            .filter_map(|(index, _)| u32::try_from(index).ok());
+        ruled.map(LocationId::from_index).collect()
     }
 
     /// The clock has stepped back to `now`: no pace waits for longer than it would have. O(locations).
     pub(super) fn step_back(&self, now: Timestamp) {
-        for control in self.controls.read().iter() {
+        for (_, control) in controls(&self.parts.read()) {
             control.step_back(now);
         }
     }
+}
+
+/// All controls that were made, with their locations' numbers.
+fn controls(parts: &[Option<Part>]) -> impl Iterator<Item = (usize, &LocationControl)> {
+    let parts = parts.iter().enumerate();
+    let parts = parts.filter_map(|(number, part)| Some((number, part.as_ref()?)));
+    parts.flat_map(|(number, part)| {
+        let controls = part.iter().enumerate();
+        controls.filter_map(move |(at, control)| Some((number * PART + at, &**control.as_ref()?)))
+    })
 }
 
 #[cfg(test)]

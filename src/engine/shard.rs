@@ -67,6 +67,16 @@ pub(super) struct Shard {
     pub(super) fired: Vec<u32>,
     /// The wheel was not brought up to the present in one step.
     upkeep_left: bool,
+    counted: Counted,
+}
+
+/// What has changed since the lock was taken of what is counted over the whole engine: told once a lock, because
+/// all threads contend for those counts.
+#[derive(Default)]
+struct Counted {
+    ended: usize,
+    /// Requests more that are released and whose attempt has not ended, or fewer.
+    in_flight: isize,
 }
 
 impl Shard {
@@ -82,6 +92,24 @@ impl Shard {
             rules,
             fired: Vec::with_capacity(FIRE_STEP),
             upkeep_left: false,
+            counted: Counted::default(),
+        }
+    }
+
+    /// Tells what has changed to who counts over the whole engine. To be called before the lock is released.
+    pub(super) fn tell_counts(&mut self) {
+        let Counted { ended, in_flight } = std::mem::take(&mut self.counted);
+        if ended > 0 {
+            let pending = &self.rules.counts.pending;
+            pending.fetch_sub(ended, Ordering::AcqRel);
+        }
+        // In one order with who looks at them before it sleeps; and last: who finds nothing in flight any more
+        // reports what is pending.
+        let counter = &self.rules.in_flight;
+        match in_flight {
+            0 => {}
+            1.. => drop(counter.fetch_add(in_flight.unsigned_abs(), Ordering::SeqCst)),
+            _ => drop(counter.fetch_sub(in_flight.unsigned_abs(), Ordering::SeqCst)),
         }
     }
 
@@ -230,9 +258,9 @@ impl Shard {
         let (index, told) = (Place::pending(index), &mut trash.told);
         self.memory.remember(end, tag, index, &mut self.index, told);
         if !phase.is_before_release() {
-            self.rules.in_flight.fetch_sub(1, Ordering::SeqCst);
+            self.counted.in_flight -= 1;
         }
-        self.rules.counts.pending.fetch_sub(1, Ordering::AcqRel);
+        self.counted.ended += 1;
     }
 
     /// Forgets some of what is past its span, and says whether more is.
@@ -287,8 +315,8 @@ impl Shard {
         entry.phase = phase;
         self.book.change(location, before, phase);
         match (before.is_before_release(), phase.is_before_release()) {
-            (true, false) => drop(self.rules.in_flight.fetch_add(1, Ordering::SeqCst)),
-            (false, true) => drop(self.rules.in_flight.fetch_sub(1, Ordering::SeqCst)),
+            (true, false) => self.counted.in_flight += 1,
+            (false, true) => self.counted.in_flight -= 1,
             _ => {}
         }
     }
