@@ -7,7 +7,7 @@ use duewheel::{
     CompleteError, Completion, Disposition, Outcome, RequestState, RoutingCommand, Shutdown,
 };
 
-use super::support::{Centre, NEVER, aside, at, centre_that, explore};
+use super::support::{Centre, NEVER, aside, at, centre, centre_that, explore, hesitate};
 
 const ID: u128 = 1;
 
@@ -31,14 +31,15 @@ fn polls_past_the_lease(centre: &Centre) -> usize {
 #[test]
 fn a_completion_or_the_redelivery_after_its_lease_wins() {
     explore(|| {
-        let centre = centre_that(accepts_first);
+        let lease_for = Duration::from_secs(10);
+        let centre = centre_that(move |_| Disposition::Accepted { lease_for });
         centre.schedule(centre.request(ID, at(0)));
         assert_eq!(centre.poll(at(0)), 1);
         let lease = centre.desk.command(0).lease;
         let expiry = aside(&centre, polls_past_the_lease);
+        hesitate();
         let completed = centre.engine.complete(&lease, Completion::Routed, at(10));
         let redelivered = expiry.join().unwrap();
-        assert_eq!(centre.poll(at(50)), 0);
         match completed {
             Ok(state) => {
                 assert_eq!(state, RequestState::Completed);
@@ -48,12 +49,47 @@ fn a_completion_or_the_redelivery_after_its_lease_wins() {
             Err(CompleteError::Stale { .. }) => {
                 assert_eq!(redelivered, 1, "a newer attempt was released");
                 assert_eq!(centre.desk.routed(), [(ID, 1), (ID, 2)]);
-                assert!(centre.desk.command(1).redelivery);
+                let newer = centre.desk.command(1);
+                assert!(newer.redelivery);
+                let state = centre
+                    .engine
+                    .complete(&newer.lease, Completion::Routed, at(21));
+                assert_eq!(state, Ok(RequestState::Completed));
             }
             Err(other) => panic!("{other}"),
         }
         assert_eq!(centre.status(ID).outcome, Some(Outcome::Routed));
-        assert_eq!(centre.engine.pending(), 0);
+        assert_eq!(centre.poll(at(50)), 0);
+        assert_eq!((centre.engine.pending(), centre.engine.in_flight()), (0, 0));
+    });
+}
+
+/// A completion is good from the moment that the router is called; its answer after that is ignored.
+#[test]
+fn a_completion_or_the_answer_of_the_router_wins() {
+    explore(|| {
+        let centre = centre();
+        centre.schedule(centre.request(ID, at(0)));
+        let poll = aside(&centre, |centre| {
+            centre.engine.poll(at(0), 10).unwrap().released
+        });
+        centre.desk.wait_for(1);
+        let lease = centre.desk.command(0).lease;
+        let busy = Completion::Busy { retry_after: None };
+        hesitate();
+        let completed = centre.engine.complete(&lease, busy, at(0));
+        assert_eq!(poll.join().unwrap(), 1);
+        let again = centre.poll(at(50));
+        match completed {
+            Ok(state) => {
+                assert_eq!(state, RequestState::Scheduled);
+                assert_eq!(again, 1, "the completion won, and it is tried again");
+            }
+            Err(CompleteError::Stale { .. }) => assert_eq!(again, 0, "it was routed"),
+            Err(other) => panic!("{other}"),
+        }
+        assert_eq!(centre.desk.count(ID), 1 + again);
+        assert_eq!(centre.status(ID).outcome, Some(Outcome::Routed));
     });
 }
 
@@ -71,6 +107,7 @@ fn two_completions_of_one_lease_have_one_winner() {
         let expiry = aside(&centre, |centre| {
             centre.engine.poll(at(10), 10).unwrap().released
         });
+        hesitate();
         let one = centre.engine.complete(&lease, Completion::Routed, at(10));
         let (one, other) = (one.is_ok(), other.join().unwrap());
         assert_eq!(expiry.join().unwrap(), 0, "its retry is not due yet");
@@ -97,6 +134,7 @@ fn a_failure_that_is_completed_as_its_lease_runs_out_counts_once() {
             centre.engine.poll(at(10), 10).unwrap().released
         });
         let busy = Completion::Busy { retry_after: None };
+        hesitate();
         let completed = centre.engine.complete(&lease, busy, at(10));
         assert_eq!(completed, Ok(RequestState::Scheduled));
         assert_eq!(expiry.join().unwrap(), 0);
@@ -110,11 +148,7 @@ fn a_failure_that_is_completed_as_its_lease_runs_out_counts_once() {
 #[test]
 fn a_worker_that_answers_after_its_lease_ends_the_request_once() {
     explore(|| {
-        // Both attempts take as long as it takes.
-        let centre = centre_that(|_| {
-            shuttle::thread::yield_now();
-            Disposition::Routed
-        });
+        let centre = centre();
         let running = centre.start(2);
         centre.schedule(centre.request(ID, at(0)));
         centre.desk.wait_for(1);
@@ -125,6 +159,7 @@ fn a_worker_that_answers_after_its_lease_ends_the_request_once() {
                 .complete(&lease, Completion::Routed, at(15))
                 .is_ok()
         });
+        hesitate();
         // Past the lease that an attempt with a worker has, and past the retry's delay.
         centre.clock.set(at(10));
         centre.clock.set(at(20));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use duewheel::{RequestId, ScheduleErrorReason, Shutdown, ShutdownReport};
+use duewheel::{Completion, Disposition, RequestId, ScheduleErrorReason, Shutdown, ShutdownReport};
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 
-use super::support::{Centre, NEVER, aside, at, centre, explore};
+use super::support::{Centre, NEVER, aside, at, centre, centre_that, explore, hesitate};
 
 /// Takes in a request that is due and one that is not, and says how many of each were accepted.
 fn takes_in(centre: &Centre, first: u128) -> (usize, usize) {
@@ -21,6 +21,7 @@ fn shut_down(workers: usize, how: Shutdown) -> (Centre, ShutdownReport, usize, u
     let centre = centre();
     let running = centre.start(workers);
     let intakes = [1, 11].map(|first| aside(&centre, move |centre| takes_in(centre, first)));
+    hesitate();
     let report = running.shutdown(how, NEVER);
     assert!(report.panics.is_empty(), "{report:?}");
     assert!(!report.timed_out);
@@ -83,6 +84,27 @@ fn a_stop_with_workers_loses_nothing() {
     a_stop_loses_nothing(2);
 }
 
+#[test]
+fn a_drain_ends_when_what_the_router_accepted_is_completed() {
+    explore(|| {
+        let centre = centre_that(|_| Disposition::Accepted {
+            lease_for: Duration::from_secs(1_000),
+        });
+        let running = centre.start(0);
+        centre.schedule(centre.immediate(1));
+        centre.desk.wait_for(1);
+        let complete = aside(&centre, |centre| {
+            let lease = centre.desk.command(0).lease;
+            let state = centre.engine.complete(&lease, Completion::Routed, at(0));
+            assert!(state.is_ok());
+        });
+        let report = running.shutdown(Shutdown::Drain, NEVER);
+        complete.join().unwrap();
+        assert!(report.panics.is_empty(), "{report:?}");
+        assert_eq!((report.pending, report.in_flight), (0, 0));
+    });
+}
+
 /// What a thread inside the router holds up is left behind, and is not lost either.
 #[test]
 fn a_shutdown_without_patience_loses_nothing() {
@@ -92,6 +114,7 @@ fn a_shutdown_without_patience_loses_nothing() {
             centre.schedule(centre.immediate(id));
         }
         let running = centre.start(2);
+        hesitate();
         let report = running.shutdown(Shutdown::Drain, Duration::ZERO);
         assert!(report.panics.is_empty(), "{report:?}");
         while centre.engine.pending() > 0 {
@@ -142,6 +165,7 @@ fn nothing_is_accepted_once_close_has_returned() {
             }
             accepted
         });
+        hesitate();
         centre.engine.close();
         // Not by `pending`, which counts what a batch has reserved room for.
         let is_there = |id: &u128| centre.engine.status(RequestId::integer(*id)).is_some();

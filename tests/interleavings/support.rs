@@ -8,9 +8,11 @@ use duewheel::{
     LocationId, ManualClock, RequestId, RequestStatus, RetryPolicy, Router, RoutingCommand,
     Running, ScheduleData, Timestamp,
 };
+use shuttle::rand::Rng;
 use shuttle::scheduler::{
     PctScheduler, RandomScheduler, ReplayScheduler, Scheduler, UrwRandomScheduler,
 };
+use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::sync::{Condvar, Mutex};
 use shuttle::{Config, MaxSteps, Runner};
 
@@ -24,6 +26,9 @@ const SEED: u64 = 9_444_936;
 
 /// A lock-up shows as a program of endless steps; the longest here takes a few thousand.
 const STEPS_MAX: usize = 200_000;
+
+/// A poll that releases a request takes about a hundred steps.
+const HEAD_START: usize = 150;
 
 /// The engine's frames are larger than shuttle's stacks are.
 const STACK_BYTES: usize = 512 * 1024;
@@ -97,17 +102,25 @@ impl Desk {
     }
 }
 
+impl Desk {
+    /// A moment in which others may do something. (Not a yield, which tells the scheduler to let them.)
+    fn pause(&self) {
+        drop(self.commands.lock().unwrap());
+    }
+}
+
 impl Router for Desk {
     fn consult(&self, _: &DueRequest) -> Consultation {
-        // Takes a moment, in which others do something.
-        shuttle::thread::yield_now();
+        self.pause();
         Consultation::default()
     }
 
     fn route(&self, command: RoutingCommand) -> Disposition {
         self.commands.lock().unwrap().push(command.clone());
         self.came.notify_all();
-        (self.answer)(&command)
+        let answer = (self.answer)(&command);
+        self.pause();
+        answer
     }
 }
 
@@ -193,11 +206,27 @@ impl Centre {
     }
 }
 
-/// Runs a part of the program in a thread of its own.
+/// Runs a part of the program in a thread of its own, which begins sooner or later.
 pub(crate) fn aside<R: Send + 'static>(
     centre: &Centre,
     part: impl FnOnce(&Centre) -> R + Send + 'static,
 ) -> shuttle::thread::JoinHandle<R> {
     let centre = centre.clone();
-    shuttle::thread::spawn(move || part(&centre))
+    shuttle::thread::spawn(move || {
+        hesitate();
+        part(&centre)
+    })
+}
+
+/// Lets others go ahead by up to [`HEAD_START`] steps: before a call of a few steps, so that it meets a poll of many
+/// at its end as often as at its beginning.
+pub(crate) fn hesitate() {
+    let moment = AtomicBool::new(false);
+    let mut random = shuttle::rand::thread_rng();
+    // Two short calls meet where neither waits for long.
+    let most = HEAD_START / [1, 10, HEAD_START][random.gen_range(0..3)];
+    let steps = random.gen_range(0..most);
+    for _ in 0..steps {
+        moment.load(Ordering::SeqCst);
+    }
 }

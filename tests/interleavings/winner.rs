@@ -2,7 +2,7 @@
 
 use duewheel::{CancelError, Outcome, RequestId, RescheduleError, ScheduleData, Shutdown};
 
-use super::support::{NEVER, aside, at, centre, explore};
+use super::support::{NEVER, aside, at, centre, explore, hesitate};
 
 const ID: u128 = 1;
 
@@ -21,6 +21,7 @@ fn cancel_against_a_poll(scheduled: bool) {
         let release = aside(&centre, |centre| {
             centre.engine.poll(at(5), 10).unwrap().released
         });
+        hesitate();
         let cancelled = centre.engine.cancel(id(), at(5));
         let released = release.join().unwrap();
         let outcome = centre.status(ID).outcome;
@@ -58,6 +59,7 @@ fn cancel_or_release_to_a_worker_wins() {
         let running = centre.start(2);
         centre.schedule(centre.immediate(ID));
         let other = aside(&centre, |centre| centre.engine.cancel(id(), at(0)));
+        hesitate();
         let cancelled = centre.engine.cancel(id(), at(0));
         let cancelled = [cancelled, other.join().unwrap()];
         let report = running.shutdown(Shutdown::Drain, NEVER);
@@ -89,6 +91,7 @@ fn reschedule_or_release_wins() {
             centre.engine.poll(at(5), 10).unwrap().released
         });
         let later = ScheduleData::at(at(50));
+        hesitate();
         let rescheduled = centre.engine.reschedule(id(), later, None, at(5));
         let released = release.join().unwrap();
         match rescheduled {
@@ -115,6 +118,7 @@ fn reschedule_or_cancel_wins_and_a_revision_is_changed_once() {
         };
         let other = aside(&centre, move |centre| reschedule(centre, 60));
         let cancel = aside(&centre, |centre| centre.engine.cancel(id(), at(0)));
+        hesitate();
         let answers = [reschedule(&centre, 50), other.join().unwrap()];
         assert!(answers.iter().flatten().count() <= 1);
         assert!(cancel.join().unwrap().is_ok(), "nothing was released");
@@ -138,6 +142,7 @@ fn a_location_is_cancelled_or_moved_or_released_request_by_request() {
             let moved = centre.engine.move_location(centre.here, there, at(5));
             moved.unwrap().changed
         });
+        hesitate();
         let cancelled = centre.engine.cancel_location(centre.here, at(5)).unwrap();
         let moved = moving.join().unwrap();
         let released = release.join().unwrap() + centre.poll(at(5));
@@ -157,6 +162,7 @@ fn a_walk_of_a_page_that_becomes_shorter_ends() {
         let cancel = aside(&centre, |centre| {
             centre.engine.cancel(id(), at(0)).unwrap().already
         });
+        hesitate();
         let walked = centre.engine.cancel_location(centre.here, at(0)).unwrap();
         let already = cancel.join().unwrap();
         assert_eq!((walked.changed, walked.too_late), (usize::from(already), 0));
