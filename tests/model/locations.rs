@@ -3,7 +3,7 @@
 use duewheel::{LocationChange, Outcome, Pace, RequestStatus, Timestamp};
 
 use super::pace::Line;
-use super::{Location, Model, Place};
+use super::{Model, Place};
 
 impl Model {
     fn at(&self, location: u32) -> Vec<u64> {
@@ -23,18 +23,17 @@ impl Model {
     pub(crate) fn resume(&mut self, location: u32, pace: Option<Pace>, now: Timestamp) -> usize {
         let before = &mut self.locations[location as usize];
         let held_since = before.held_since;
-        *before = Location {
-            held_since: None,
-            line: pace.map(|pace| Line::after(pace, before.line)),
-        };
-        let mut parked = 0;
-        for id in self.at(location) {
-            if self.requests[&id].place == Place::Parked {
-                parked += 1;
-                self.sight(id, held_since, now);
+        before.held_since = None;
+        before.line = pace.map(|pace| Line::after(pace, before.line));
+        let mut parked = self.at(location);
+        parked.retain(|id| self.requests[id].place == Place::Parked);
+        let count = parked.len();
+        self.unordered(|model| {
+            for id in parked {
+                model.sight(id, held_since, now);
             }
-        }
-        parked
+        });
+        count
     }
 
     /// Ends what has expired of a location and counts what was released; the others are to be changed.
@@ -57,30 +56,34 @@ impl Model {
     }
 
     pub(crate) fn cancel_location(&mut self, location: u32, now: Timestamp) -> LocationChange {
-        let (ids, change) = self.changeable(location, now);
-        for id in ids {
-            self.end(id, Outcome::Cancelled, Some("location_cancelled"), now);
-        }
-        change
+        self.unordered(|model| {
+            let (ids, change) = model.changeable(location, now);
+            for id in ids {
+                model.end(id, Outcome::Cancelled, Some("location_cancelled"), now);
+            }
+            change
+        })
     }
 
     pub(crate) fn move_location(&mut self, from: u32, to: u32, now: Timestamp) -> LocationChange {
         if from == to {
             return LocationChange::default();
         }
-        let (ids, change) = self.changeable(from, now);
-        for id in ids {
-            let pending = self.requests.get_mut(&id).unwrap();
-            pending.location = to;
-            if pending.place == Place::InLine {
-                pending.wait();
+        self.unordered(|model| {
+            let (ids, change) = model.changeable(from, now);
+            for id in ids {
+                let pending = model.requests.get_mut(&id).unwrap();
+                pending.location = to;
+                if pending.place == Place::InLine {
+                    pending.wait();
+                }
+                if pending.place == Place::Parked {
+                    // The hold it leaves has no say any more.
+                    model.sight(id, None, now);
+                }
             }
-            if pending.place == Place::Parked {
-                // The hold it leaves has no say any more.
-                self.sight(id, None, now);
-            }
-        }
-        change
+            change
+        })
     }
 
     pub(crate) fn list(&self, location: u32) -> Vec<RequestStatus> {

@@ -76,12 +76,13 @@ pub(crate) struct Ended {
     pub(crate) at: Timestamp,
     /// The engine was told a time by which it may have forgotten it.
     pub(crate) past_span: bool,
-    /// How many requests have ended since.
-    pub(crate) ended_since: usize,
+    /// How many requests had ended before, at least: a poll, or a command on a location, may end requests in
+    /// another order than the model's.
+    pub(crate) ended_before: usize,
 }
 
 /// What an intake is to be answered.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Intake {
     Accepted,
     Duplicate {
@@ -90,10 +91,29 @@ pub(crate) enum Intake {
     },
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Location {
     pub(crate) held_since: Option<Timestamp>,
     pub(crate) line: Option<Line>,
+    /// When the next of those in line may go, as far as the poll has looked: a pace that changes while it runs
+    /// counts from the next poll on, or from the location's next turn.
+    pub(crate) opens: Timestamp,
+}
+
+impl Default for Location {
+    fn default() -> Self {
+        Self {
+            held_since: None,
+            line: None,
+            opens: Timestamp::EPOCH,
+        }
+    }
+}
+
+impl Location {
+    pub(crate) fn look_at_line(&mut self) {
+        self.opens = self.line.map_or(Timestamp::EPOCH, Line::opens);
+    }
 }
 
 /// All there is.
@@ -109,6 +129,10 @@ pub(crate) struct Model {
     /// A poll at that time ran out of budget, and none since has not: what was due by then was looked at
     /// or was not.
     pub(crate) looked_ahead: Option<Timestamp>,
+    /// Requests that have ended; and that had when the operation began that runs and ends them in an order that the
+    /// model does not know.
+    ends: usize,
+    ends_at_start: Option<usize>,
     pub(crate) settings: Settings,
     pub(crate) closed: bool,
     next_intake: u64,
@@ -131,6 +155,8 @@ impl Model {
             polls: Vec::new(),
             stepped_back: 0,
             looked_ahead: None,
+            ends: 0,
+            ends_at_start: None,
             settings,
             closed: false,
             next_intake: 1,
@@ -154,8 +180,19 @@ impl Model {
     /// Whether the engine may have forgotten a request that ended.
     pub(crate) fn may_be_forgotten(&self, id: u64) -> bool {
         let share = self.settings.remembered_share;
+        let remembers = share > 0 && !self.settings.remember.is_zero();
         let ended = self.ended.get(&id);
-        ended.is_none_or(|ended| ended.past_span || ended.ended_since >= share)
+        !remembers
+            || ended.is_none_or(|ended| ended.past_span || self.ends - ended.ended_before > share)
+    }
+
+    /// Does what ends requests in an order of the engine's own.
+    pub(crate) fn unordered<R>(&mut self, operation: impl FnOnce(&mut Self) -> R) -> R {
+        let outer = self.ends_at_start;
+        self.ends_at_start = outer.or(Some(self.ends));
+        let result = operation(self);
+        self.ends_at_start = outer;
+        result
     }
 
     /// The engine has forgotten this request, as it may.
@@ -165,7 +202,7 @@ impl Model {
     }
 
     /// The end of a request, while it counts.
-    fn remembered(&self, id: u64, now: Timestamp) -> Option<&Ended> {
+    pub(crate) fn remembered(&self, id: u64, now: Timestamp) -> Option<&Ended> {
         let ended = self.ended.get(&id)?;
         let end = ended.at.checked_add(self.settings.remember);
         end.is_none_or(|end| now < end).then_some(ended)
@@ -370,15 +407,14 @@ impl Model {
         status.reason = why.map(Into::into);
         let line = (pending.location, outcome, why.map(str::to_owned));
         *self.outcomes.entry(line).or_default() += 1;
-        for other in self.ended.values_mut() {
-            other.ended_since += 1;
-        }
+        let ended_before = self.ends_at_start.unwrap_or(self.ends);
+        self.ends += 1;
         let ended = Ended {
             submitted: pending.submitted,
             status,
             at: now,
             past_span: false,
-            ended_since: 0,
+            ended_before,
         };
         self.ended.insert(id, ended);
     }

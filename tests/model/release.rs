@@ -1,7 +1,6 @@
 //! The model's poll.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use duewheel::{
     Disposition, ExhaustedRule, Media, MissedPolicy, Outcome, ProcessingCondition, Timestamp,
@@ -26,11 +25,18 @@ impl Model {
         budget: usize,
         outside: &mut impl Outside,
     ) -> Polled {
+        self.unordered(|model| model.run_poll(now, budget, outside))
+    }
+
+    fn run_poll(&mut self, now: Timestamp, budget: usize, outside: &mut impl Outside) -> Polled {
         if self.polls.last().is_some_and(|last| now < *last) {
             let lines = self.locations.iter_mut().filter_map(|at| at.line.as_mut());
             lines.for_each(|line| line.step_back(now));
             // No gap reaches over a step back, and none from before it counts any more.
             self.stepped_back = self.polls.len() + 1;
+        }
+        for location in &mut self.locations {
+            location.look_at_line();
         }
         self.polls.push(now);
         self.answers.clear();
@@ -57,7 +63,12 @@ impl Model {
                 break;
             }
             polled.examined += 1;
+            let first = &self.requests[&id];
+            let line = (first.place == Place::InLine).then_some(first.location);
             polled.released += usize::from(self.examine(id, now, outside));
+            if let Some(location) = line {
+                self.locations[location as usize].look_at_line();
+            }
         }
         self.hand_over(now, outside);
         self.settle_looks(now, outside);
@@ -94,17 +105,10 @@ impl Model {
 
     /// The first request whose turn it is: by tick, then due time, priority and intake.
     fn head(&self, now: Timestamp) -> Option<(Timestamp, u64)> {
-        let in_line = self.requests.values().filter(|p| p.place == Place::InLine);
-        let lines: BTreeSet<u32> = in_line.map(|pending| pending.location).collect();
-        let mut open = lines;
-        open.retain(|&at| {
-            let line = self.locations[at as usize].line;
-            line.is_none_or(|line| line.opens() <= now)
-        });
         let ready = self.requests.iter().filter(|(_, pending)| {
             let has_turn = match pending.place {
                 Place::Ready => true,
-                Place::InLine => open.contains(&pending.location),
+                Place::InLine => self.locations[pending.location as usize].opens <= now,
                 _ => false,
             };
             has_turn && pending.releasable <= now
@@ -257,10 +261,10 @@ impl Model {
             return released;
         }
         // The router is asked, and what was released before is handed over first, so that it knows of it.
-        self.hand_over(now, outside);
         let asked = self.due_request(id, now);
         let key = (asked.location, asked.response_media);
         let intake = self.requests[&id].intake;
+        self.hand_over(now, outside);
         let answer = outside.consult(self, asked);
         self.panics += u64::from(answer.is_none());
         let pending = self.requests.get_mut(&id);
@@ -324,11 +328,13 @@ impl Model {
             && !line.goes(now)
         {
             pending.place = Place::InLine;
+            self.locations[at].look_at_line();
             return Some(false);
         }
         if let Some(key) = rests_on {
             self.use_up(key);
         }
+        self.locations[at].look_at_line();
         self.release(id, ahead, now);
         Some(true)
     }
