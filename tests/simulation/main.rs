@@ -30,7 +30,7 @@ use trace::Trace;
 use world::{Summary, World};
 
 const FIRST_SEED: u64 = 1;
-const WORLDS: u64 = if cfg!(debug_assertions) { 300 } else { 6_000 };
+const WORLDS: u64 = if cfg!(debug_assertions) { 300 } else { 12_000 };
 const THREADS: usize = 2;
 
 /// A world that failed.
@@ -101,6 +101,9 @@ fn many_worlds_keep_the_promises() {
                             total.events += summary.events;
                             total.commands += summary.commands;
                             total.inside += summary.inside;
+                            for (total, ended) in total.ended.iter_mut().zip(summary.ended) {
+                                *total += ended;
+                            }
                         }
                         Err(why) => {
                             failures.lock().unwrap().push(Failure { seed, why, trace });
@@ -126,12 +129,13 @@ fn many_worlds_keep_the_promises() {
     let total = total.into_inner().unwrap();
     let worlds = seeds.end - seeds.start;
     println!(
-        "{worlds} worlds, {} events, {} commands, {} calls from inside the router",
-        total.events, total.commands, total.inside
+        "{worlds} worlds, {} events, {} commands, {} calls from inside the router, ended {:?}",
+        total.events, total.commands, total.inside, total.ended
     );
     if worlds >= 100 {
         assert!(total.commands > 10 * worlds, "worlds with work in them");
         assert!(total.inside > worlds, "routers that call back");
+        assert!(total.ended.iter().all(|&ended| ended > worlds / 10));
     }
 }
 
@@ -141,5 +145,18 @@ fn the_same_seed_makes_the_same_world() {
     for seed in seeds.start..seeds.end.min(seeds.start + 20) {
         let [one, other] = [(); 2].map(|()| live(seed, &Trace::default()));
         assert_eq!(one, other, "world {seed}");
+    }
+}
+
+/// As the fuzzer writes them; `fuzz/` includes these files by path.
+#[test]
+fn a_world_can_be_had_of_any_bytes() {
+    for length in [0, 1, 20, 300, 1_000] {
+        for byte in [0, 1, 0x5A, 0xFF] {
+            let script: Vec<u8> = (0..length)
+                .map(|at| byte ^ (at * byte as usize) as u8)
+                .collect();
+            World::scripted(&script, &script, Trace::default()).live();
+        }
     }
 }

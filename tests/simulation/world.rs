@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use duewheel::{Engine, Lease, Router, Timestamp};
+use duewheel::{Engine, Lease, Outcome, Router, Timestamp};
 
 use crate::calls::{Call, place};
 use crate::clients::{self, Client};
@@ -58,6 +58,8 @@ pub(crate) struct Summary {
     pub(crate) events: u64,
     pub(crate) commands: u64,
     pub(crate) inside: u64,
+    /// Requests that ended routed, cancelled, and so on.
+    pub(crate) ended: [u64; Outcome::ALL.len()],
     pub(crate) trace_hash: u64,
 }
 
@@ -85,8 +87,17 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, trace: Trace) -> Self {
-        let mut dice = Dice::new(seed, 1);
-        let ids = dice.pick(&[6, 16, 40]);
+        Self::of(Dice::new(seed, 1), Dice::new(seed, 2), seed, trace)
+    }
+
+    /// A world in which the throws are written down: for everybody in one script, for the router in another.
+    pub(crate) fn scripted(everybody: &[u8], router: &[u8], trace: Trace) -> Self {
+        let (dice, routers) = (Dice::scripted(everybody, 1), Dice::scripted(router, 2));
+        Self::of(dice, routers, 0, trace)
+    }
+
+    fn of(mut dice: Dice, routers: Dice, hash_key: u64, trace: Trace) -> Self {
+        let ids = dice.pick(&[8, 40, 120]);
         let locations = u32::try_from(dice.between(1, 4)).unwrap();
         let shards = dice.pick(&[1, 1, 2, 8]);
         let remembered_max = dice.pick(&[1_000_000, 1_000_000, 16, 3, 0]);
@@ -105,7 +116,7 @@ impl World {
             submitted: Default::default(),
             leases: Vec::new(),
         }));
-        let desk = Desk::new(Dice::new(seed, 2), Arc::clone(&facts));
+        let desk = Desk::new(routers, Arc::clone(&facts));
         let engine = Engine::builder()
             .shards(shards)
             .max_pending(settings.pending_max)
@@ -114,7 +125,7 @@ impl World {
             .remember(settings.remember, remembered_max)
             .lease(Duration::from_secs(1))
             .route_batch(settings.route_batch)
-            .hash_key(seed.into())
+            .hash_key(hash_key.into())
             .build(Arc::clone(&desk) as Arc<dyn Router>)
             .unwrap();
         let engine = Arc::new(engine);
@@ -192,8 +203,11 @@ impl World {
 
     /// Lives the world to its end.
     pub(crate) fn live(mut self) -> Summary {
-        let moments = self.dice.pick(&[40, 150, 300]);
+        let moments = self.dice.pick(&[60, 200, 400]);
         for _ in 0..moments {
+            if self.dice.is_spent() {
+                break;
+            }
             let Some(Reverse((at_ms, _, actor))) = self.timeline.pop() else {
                 break;
             };
@@ -203,7 +217,9 @@ impl World {
             self.check();
         }
         self.drain();
+        let report = self.engine.report(self.now);
         Summary {
+            ended: Outcome::ALL.map(|outcome| report.outcomes[&outcome]),
             events: self.events,
             commands: self.ledger.commands,
             inside: self.ledger.inside,
