@@ -51,7 +51,14 @@ impl Model {
                 self.look(first, now);
                 continue;
             }
-            let Some((_, id)) = head else { break };
+            let Some((_, id)) = head else {
+                if self.batch.is_empty() {
+                    break;
+                }
+                // What the router sends back to now is taken up by this poll.
+                self.hand_over(now, outside);
+                continue;
+            };
             let first = self.requests.get_mut(&id).unwrap();
             if first.has_expired(now) || !first.is_retried() && first.gives_way(now) {
                 // It waited for its turn until its end or its next time came.
@@ -70,6 +77,7 @@ impl Model {
                 self.locations[location as usize].look_at_line();
             }
         }
+        // Without budget left.
         self.hand_over(now, outside);
         self.settle_looks(now, outside);
         self.looked_ahead = match polled.more {
@@ -255,26 +263,30 @@ impl Model {
     /// Takes the turn of a request, and says whether it was released.
     fn examine(&mut self, id: u64, now: Timestamp, outside: &mut impl Outside) -> bool {
         let pending = self.requests.get_mut(&id).unwrap();
+        let intake = pending.intake;
         pending.place = Place::Examining;
-        if let Some(released) = self.decide(id, now) {
+        let mut released = self.decide(id, now);
+        if released.is_none() && !self.batch.is_empty() {
+            // The router is asked, and what was released before is handed over first, so that it knows of it.
+            self.hand_over(now, outside);
+            if !self.is_examining(id, intake) {
+                return false;
+            }
+            released = self.decide(id, now);
+        }
+        if let Some(released) = released {
             self.hand_over_if_full(now, outside);
             return released;
         }
-        // The router is asked, and what was released before is handed over first, so that it knows of it.
         let asked = self.due_request(id, now);
         let key = (asked.location, asked.response_media);
-        let intake = self.requests[&id].intake;
-        self.hand_over(now, outside);
         let answer = outside.consult(self, asked);
         self.panics += u64::from(answer.is_none());
-        let pending = self.requests.get_mut(&id);
-        let Some(pending) = pending.filter(|p| p.intake == intake && p.place == Place::Examining)
-        else {
-            // It was cancelled, rescheduled or completed meanwhile.
+        if !self.is_examining(id, intake) {
             return false;
-        };
+        }
         let Some(answer) = answer else {
-            pending.attempts += 1;
+            self.requests.get_mut(&id).unwrap().attempts += 1;
             self.fail(id, "router_panicked", None, now);
             return false;
         };
@@ -287,6 +299,12 @@ impl Model {
         });
         self.hand_over_if_full(now, outside);
         released
+    }
+
+    /// Whether it was neither cancelled nor rescheduled nor completed from inside the router.
+    fn is_examining(&self, id: u64, intake: u64) -> bool {
+        let pending = self.requests.get(&id);
+        pending.is_some_and(|p| p.intake == intake && p.place == Place::Examining)
     }
 
     /// What becomes of a request whose turn it is; `None` where the router is to be asked.

@@ -97,7 +97,11 @@ impl Client {
                 let id = self.any(dice);
                 match dice.weighted(&[4, 4, 3, 1]) {
                     0 => submit(dice, facts, self.fresh(), now),
-                    1 => Call::Reschedule(id, requests::schedule(dice).build(now), None),
+                    1 => Call::Reschedule(
+                        id,
+                        requests::schedule(dice, facts.grain_ms).build(now),
+                        None,
+                    ),
                     2 => Call::Cancel(id),
                     _ => Call::Status(id),
                 }
@@ -120,7 +124,11 @@ impl Client {
                 if dice.chance(30) {
                     self.revisions.insert(id, seen);
                 }
-                Call::Reschedule(id, requests::schedule(dice).build(now), Some(known))
+                Call::Reschedule(
+                    id,
+                    requests::schedule(dice, facts.grain_ms).build(now),
+                    Some(known),
+                )
             }
             Way::WalkIn => {
                 let id = self.fresh();
@@ -177,7 +185,11 @@ pub(crate) fn inside(dice: &mut Dice, facts: &mut Facts, now: Timestamp) -> Call
         1 => Call::Cancel(id),
         2 => Call::CancelBatch((0..3).map(|_| facts.id(dice)).collect()),
         3 => submit(dice, facts, id, now),
-        4 => Call::Reschedule(id, requests::schedule(dice).build(now), None),
+        4 => Call::Reschedule(
+            id,
+            requests::schedule(dice, facts.grain_ms).build(now),
+            None,
+        ),
         5 => Call::Complete(facts.lease(dice), completion(dice)),
         6 => Call::Hold(facts.location(dice)),
         7 => Call::Resume(facts.location(dice), pace(dice)),

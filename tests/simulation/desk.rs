@@ -116,6 +116,7 @@ pub(crate) struct Desk {
 
 struct State {
     dice: Dice,
+    grain_ms: u64,
     moods: Vec<Mood>,
     log: Vec<Heard>,
     promises: Vec<(Lease, u64)>,
@@ -124,13 +125,18 @@ struct State {
 impl Desk {
     pub(crate) fn new(mut dice: Dice, facts: Arc<Mutex<Facts>>) -> Arc<Self> {
         hush();
-        let locations = lock(&facts).locations;
+        let Facts {
+            locations,
+            grain_ms,
+            ..
+        } = *lock(&facts);
         let moods = (0..locations).map(|_| Mood::draw(&mut dice)).collect();
         Arc::new(Self {
             engine: OnceLock::new(),
             facts,
             state: Mutex::new(State {
                 dice,
+                grain_ms,
                 moods,
                 log: Vec::new(),
                 promises: Vec::new(),
@@ -256,7 +262,7 @@ impl State {
             2 if dice.chance(30) => Disposition::Reschedule(ScheduleData::at(
                 now.saturating_sub(Duration::from_secs(5)),
             )),
-            2 => Disposition::Reschedule(requests::schedule(dice).build(now)),
+            2 => Disposition::Reschedule(requests::schedule(dice, self.grain_ms).build(now)),
             3 => Disposition::Rejected(dice.pick(&["nobody speaks that", "", "hung up"]).into()),
             4 => {
                 let lease_ms = dice.pick(&[0, 1, 5_000, 60_000, 300_000]);

@@ -270,6 +270,10 @@ impl Ledger {
             } => {
                 assert_eq!(asked.now, now);
                 assert!(asked.due <= now, "asked early: {asked:?}");
+                let held = self.held.contains(&asked.location);
+                assert!(!held, "asked of a location on hold: {asked:?}");
+                let ended = self.lives[&asked.id].ended;
+                assert_eq!(ended, None, "asked after its end: {asked:?}");
                 self.made_inside(inside, now);
                 if answer.is_none() {
                     self.lives.get_mut(&asked.id).unwrap().consult_panics += 1;

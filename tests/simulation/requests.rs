@@ -11,6 +11,8 @@ const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
 /// What clients, operators and the router of a world know: names, not states.
 pub(crate) struct Facts {
+    /// In some worlds everything happens on the second, so that much of it happens at once.
+    pub(crate) grain_ms: u64,
     pub(crate) ids: u64,
     pub(crate) locations: u32,
     pub(crate) payload_bytes_max: usize,
@@ -67,7 +69,7 @@ impl Facts {
             request = request.with_customer(format!("customer {id}"));
         }
         if dice.chance(85) {
-            request = request.with_schedule(schedule(dice).build(now));
+            request = request.with_schedule(schedule(dice, self.grain_ms).build(now));
         }
         self.submitted.insert(id, request.clone());
         request
@@ -83,8 +85,25 @@ impl Facts {
     }
 }
 
-/// A schedule of any kind, near times more often than far ones.
-pub(crate) fn schedule(dice: &mut Dice) -> Schedule {
+/// A schedule of any kind, near times more often than far ones; its times are whole grains from now.
+pub(crate) fn schedule(dice: &mut Dice, grain_ms: u64) -> Schedule {
+    let mut schedule = fine_schedule(dice);
+    let grain = grain_ms as u32;
+    schedule.first_ms -= schedule.first_ms % grain_ms as i64;
+    for (gap_ms, _) in &mut schedule.times {
+        *gap_ms = gap_ms.next_multiple_of(grain);
+    }
+    schedule.not_after_ms = schedule.not_after_ms.map(|end| end.next_multiple_of(grain));
+    if let Some((from_ms, until_ms)) = &mut schedule.windows {
+        (*from_ms, *until_ms) = (
+            from_ms.next_multiple_of(grain),
+            until_ms.next_multiple_of(grain),
+        );
+    }
+    schedule
+}
+
+fn fine_schedule(dice: &mut Dice) -> Schedule {
     let first_ms = match dice.weighted(&[8, 3, 2, 3, 1]) {
         0 => dice.below(20_000) as i64,
         1 => dice.below(200_000) as i64,

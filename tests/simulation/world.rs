@@ -81,6 +81,7 @@ pub(crate) struct World {
     /// Of the engine's clock from true time.
     offset_ms: i64,
     stands_still: bool,
+    grain_ms: u64,
     trace: Trace,
     events: u64,
 }
@@ -109,7 +110,9 @@ impl World {
             remembered_share: usize::div_ceil(remembered_max, shards),
             route_batch: dice.pick(&[1, 1, 2, 4, 16]),
         };
+        let grain_ms = dice.pick(&[1, 1, 1_000]);
         let facts = Arc::new(Mutex::new(Facts {
+            grain_ms,
             ids,
             locations,
             payload_bytes_max: settings.payload_bytes_max,
@@ -165,6 +168,7 @@ impl World {
             now,
             offset_ms: 0,
             stands_still: false,
+            grain_ms,
             trace,
             events: 0,
         };
@@ -183,7 +187,8 @@ impl World {
 
     fn come_in(&mut self, actor: Actor, delay_ms: u64) {
         self.moments += 1;
-        let moment = (self.true_ms + delay_ms, self.moments, actor);
+        let at_ms = (self.true_ms + delay_ms).next_multiple_of(self.grain_ms);
+        let moment = (at_ms, self.moments, actor);
         self.timeline.push(Reverse(moment));
     }
 
