@@ -13,14 +13,17 @@
 //! As with criterion, `--test` or the lack of `--bench` asks for a short run that only shows that it
 //! works, and a name that is not part of `worst_case` for none.
 
-use std::env;
-use std::time::{Duration, Instant};
+#[path = "timing/mod.rs"]
+mod timing;
+
+use std::time::Duration;
 
 use duewheel::{Handle, Wheel};
 use hdrhistogram::Histogram;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use timing::{Call, Stopwatch, TURN, quantile, verdict};
 
 /// Milliseconds of an hour and a day; a tick is a millisecond.
 const HOUR: u64 = 3_600_000;
@@ -32,24 +35,17 @@ const TIMERS_TRIED: usize = 20_000;
 /// Timers that one `advance` may fire.
 const BUDGET: usize = 64;
 
-/// How long operations run until it is the idle loop's turn.
-const TURN: Duration = Duration::from_millis(5);
-
 /// What should hold at ten million timers.
 const P9999_TARGET: Duration = Duration::from_micros(100);
 const BEYOND_IDLE_TARGET: Duration = Duration::from_millis(2);
 
 fn main() {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    if is_filtered_out(&arguments) {
-        return;
-    }
-    let has = |option: &str| arguments.iter().any(|argument| argument == option);
-    let timers = match env::var("DUEWHEEL_WORST_CASE_TIMERS") {
-        Ok(number) => number.parse().expect("a number of timers"),
-        Err(_) if has("--bench") && !has("--test") => TIMERS,
-        Err(_) => TIMERS_TRIED,
+    let timers = match Call::of("worst_case") {
+        Call::Measure => TIMERS,
+        Call::Try => TIMERS_TRIED,
+        Call::Skip => return,
     };
+    let timers = timing::number("DUEWHEEL_WORST_CASE_TIMERS", timers);
     assert!(
         timers >= 100,
         "a hundredth of the timers is left in a phase"
@@ -68,20 +64,6 @@ fn main() {
     jumps(&mut trial);
     burst(&mut trial);
     late(&mut trial);
-}
-
-/// Whether the arguments name benchmarks of which this is none.
-fn is_filtered_out(arguments: &[String]) -> bool {
-    let mut names = arguments.iter().enumerate().filter(|&(number, argument)| {
-        // A name after an option, other than these two, is most likely that option's value.
-        let is_value = number > 0
-            && arguments[number - 1].starts_with('-')
-            && !["--bench", "--test"].contains(&arguments[number - 1].as_str());
-        !argument.starts_with('-') && !is_value
-    });
-    names
-        .next()
-        .is_some_and(|(_, first)| !"worst_case".contains(first.as_str()))
 }
 
 /// From an empty wheel to all timers, uniform over a day.
@@ -198,15 +180,15 @@ impl Trial {
             now: 0,
             handles,
             free,
-            stopwatch: Stopwatch::new(),
+            stopwatch: Stopwatch::new(&Operation::NAMES),
         }
     }
 
     fn schedule(&mut self, due: u64) {
         let place = self.free.pop().unwrap_or(self.handles.len() as u32);
-        let handle = self
-            .stopwatch
-            .time(Operation::Schedule, || self.wheel.schedule(due, place));
+        let handle = self.stopwatch.time(Operation::Schedule as usize, || {
+            self.wheel.schedule(due, place)
+        });
         if let Some(known) = self.handles.get_mut(place as usize) {
             *known = handle;
         } else {
@@ -219,22 +201,22 @@ impl Trial {
         let handle = self.handles[place as usize];
         let value = self
             .stopwatch
-            .time(Operation::Cancel, || self.wheel.cancel(handle));
+            .time(Operation::Cancel as usize, || self.wheel.cancel(handle));
         self.free.extend(value);
     }
 
     /// Reschedules the timer of a place, if there is one.
     fn reschedule(&mut self, place: u32, due: u64) {
         let handle = self.handles[place as usize];
-        let _ = self
-            .stopwatch
-            .time(Operation::Reschedule, || self.wheel.reschedule(handle, due));
+        let _ = self.stopwatch.time(Operation::Reschedule as usize, || {
+            self.wheel.reschedule(handle, due)
+        });
     }
 
     /// One call; whether something is left that is due.
     fn advance(&mut self) -> bool {
         let (wheel, free, now) = (&mut self.wheel, &mut self.free, self.now);
-        let advance = self.stopwatch.time(Operation::Advance, || {
+        let advance = self.stopwatch.time(Operation::Advance as usize, || {
             wheel.advance(now, BUDGET, |timer| free.push(timer.value))
         });
         advance.more
@@ -263,8 +245,16 @@ impl Trial {
         self.stopwatch.begin_turn();
     }
 
+    /// Prints a phase, and forgets it.
     fn report(&mut self, phase: &str) {
-        self.stopwatch.report(phase);
+        self.stopwatch.finish();
+        println!("## {phase}\n");
+        self.stopwatch.print();
+        for (name, histogram) in self.stopwatch.timed() {
+            print_verdict(name, histogram, self.stopwatch.idle_loop());
+        }
+        println!();
+        self.stopwatch.forget();
     }
 }
 
@@ -280,98 +270,8 @@ impl Operation {
     const NAMES: [&str; 4] = ["schedule", "cancel", "reschedule", "advance"];
 }
 
-/// Times operations, and an idle loop in alternation with them.
-struct Stopwatch {
-    operations: [Histogram<u64>; 4],
-    idle: Histogram<u64>,
-    turn_began: Instant,
-}
-
-impl Stopwatch {
-    fn new() -> Self {
-        // All memory is allocated here; what takes longer than a minute counts as one.
-        let minute = Duration::from_secs(60).as_nanos() as u64;
-        let histogram = || Histogram::new_with_bounds(1, minute, 3).expect("valid bounds");
-        Self {
-            operations: std::array::from_fn(|_| histogram()),
-            idle: histogram(),
-            turn_began: Instant::now(),
-        }
-    }
-
-    /// What went before was no operation, and not to be balanced by idling.
-    fn begin_turn(&mut self) {
-        self.turn_began = Instant::now();
-    }
-
-    #[inline]
-    fn time<R>(&mut self, operation: Operation, work: impl FnOnce() -> R) -> R {
-        let begin = Instant::now();
-        let result = work();
-        let end = Instant::now();
-        record(&mut self.operations[operation as usize], end - begin);
-        if end - self.turn_began >= TURN {
-            self.idle(end - self.turn_began);
-        }
-        result
-    }
-
-    #[cold]
-    fn idle(&mut self, turn: Duration) {
-        let start = Instant::now();
-        loop {
-            let begin = Instant::now();
-            let end = Instant::now();
-            record(&mut self.idle, end - begin);
-            if end - start >= turn {
-                break;
-            }
-        }
-        self.begin_turn();
-    }
-
-    /// Prints a phase, and forgets it.
-    fn report(&mut self, phase: &str) {
-        // A phase shorter than a turn, or the last piece of one.
-        self.idle(self.turn_began.elapsed());
-        println!("## {phase}\n");
-        println!("| | count | p50 | p99 | p99.9 | p99.99 | max |");
-        println!("|---|---|---|---|---|---|---|");
-        let timed = || {
-            let named = Operation::NAMES.iter().zip(&self.operations);
-            named.filter(|(_, histogram)| !histogram.is_empty())
-        };
-        for (name, histogram) in timed() {
-            print_row(name, histogram);
-        }
-        print_row("idle loop", &self.idle);
-        println!();
-        for (name, histogram) in timed() {
-            print_verdict(name, histogram, &self.idle);
-        }
-        println!();
-        self.operations.iter_mut().for_each(Histogram::reset);
-        self.idle.reset();
-        self.begin_turn();
-    }
-}
-
-#[inline]
-fn record(histogram: &mut Histogram<u64>, time: Duration) {
-    histogram.saturating_record(time.as_nanos() as u64);
-}
-
-fn print_row(name: &str, histogram: &Histogram<u64>) {
-    print!("| {name} | {}", histogram.len());
-    for quantile in [0.5, 0.99, 0.999, 0.9999] {
-        print!(" | {}", histogram.value_at_quantile(quantile));
-    }
-    println!(" | {} |", histogram.max());
-}
-
 fn print_verdict(name: &str, histogram: &Histogram<u64>, idle: &Histogram<u64>) {
-    let verdict = |holds: bool| if holds { "yes" } else { "**no**" };
-    let p9999 = Duration::from_nanos(histogram.value_at_quantile(0.9999));
+    let p9999 = quantile(histogram, 0.9999);
     let beyond = Duration::from_nanos(histogram.max().saturating_sub(idle.max()));
     println!(
         "- {name}: p99.99 under {P9999_TARGET:?}: {}; maximum within {BEYOND_IDLE_TARGET:?} of \

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::ids::{LocationId, excerpt};
-use crate::sync::{Arc, RwLock};
+use crate::sync::{Arc, AtomicUsize, Ordering, RwLock};
 
 /// Names of locations and their numbers; shared between access points and the engine as `Arc<Directory>`.
 ///
@@ -15,6 +15,8 @@ use crate::sync::{Arc, RwLock};
 pub struct Directory {
     names_max: usize,
     names: RwLock<Names>,
+    /// How many there are, so that who asks whether there is such a number takes no lock.
+    len: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -39,6 +41,7 @@ impl Directory {
         Self {
             names_max,
             names: RwLock::default(),
+            len: AtomicUsize::new(0),
         }
     }
 
@@ -78,6 +81,7 @@ impl Directory {
         let shared: Arc<str> = Arc::from(name);
         names.by_index.push(Arc::clone(&shared));
         names.by_name.insert(shared, id);
+        self.len.store(names.by_index.len(), Ordering::Release);
         Ok(id)
     }
 
@@ -102,7 +106,7 @@ impl Directory {
     /// How many names there are; their numbers are 0 to one less.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.names.read().by_index.len()
+        self.len.load(Ordering::Acquire)
     }
 
     /// Whether there is no name yet.

@@ -40,9 +40,9 @@ pub use access::{
 pub use clock::{Clock, ClockObserver, ManualClock, SystemClock};
 pub use directory::{Directory, DirectoryError};
 pub use engine::{
-    Busy, CancelError, Cancelled, CompleteError, ConfigError, DriverOptions, Engine, EngineBuilder,
-    Held, ListCursor, LocationChange, LocationPage, Pace, Poll, Position, Receipt, RequestStatus,
-    RescheduleError, Resumed, Running, ScheduleError, ScheduleErrorReason, Shutdown,
+    Busy, CancelError, Cancelled, CompleteError, ConfigError, Contention, DriverOptions, Engine,
+    EngineBuilder, Held, ListCursor, LocationChange, LocationPage, Pace, Poll, Position, Receipt,
+    RequestStatus, RescheduleError, Resumed, Running, ScheduleError, ScheduleErrorReason, Shutdown,
     ShutdownReport, StartError, UnknownLocation,
 };
 pub use ids::{

@@ -35,6 +35,9 @@ pub trait Router: Send + Sync {
     ///
     /// Asked at most once a (location, response media) and poll, unless
     /// [`Consultation::good_for`] runs out. Not asked for non-scheduled interactions.
+    ///
+    /// Asked by the poll itself, with dispatch workers too, because what is released next depends on the answer:
+    /// everything that is due waits for it. So answer from what is at hand, and never block here.
     fn consult(&self, request: &DueRequest) -> Consultation;
 
     /// Takes the command to a contact-centre resource.

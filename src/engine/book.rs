@@ -1,201 +1,436 @@
 //! The location book of one shard: what each location holds, so that listing, holding, cancelling or
 //! moving a location costs what the location holds, and not what the engine holds.
 //!
-//! Each location has a list of `(stamp, entry index)` in order of arrival. An entry that leaves is not
-//! taken out of the list; its line goes stale, and a list more than half stale is compacted. A line is
-//! live if and only if the entry at its index carries its stamp.
+//! A location has a page, and a page has lines, one for each of its requests: the number of the entry. Lines
+//! lie in chunks of one cache line, and never move: an entry knows its line, so that leaving the page
+//! touches that chunk and no other, and who walks a page goes by the numbers of its chunks, whatever comes
+//! and goes meanwhile. A line that was left is used again by the next arrival, and a chunk without lines is
+//! given back. So nothing is ever compacted, and a page's lines take no more than a chunk for each request.
 
-use hashbrown::HashMap;
-
-use super::entry::{Entry, Phase};
+use super::entry::Phase;
 use super::location::LocationControl;
-use super::slab::Slab;
+use super::slab::{NONE, Slab};
+use super::why::Why;
 use crate::ids::LocationId;
 use crate::lifecycle::{Outcome, RequestState};
 use crate::sync::Arc;
 
-/// Lists shorter than this are not worth compacting.
-const COMPACT_MIN: usize = 32;
+/// Lines a chunk: as many as fit into a cache line.
+const LINES: usize = 11;
+/// All lines of a chunk are free.
+const ALL_FREE: u16 = (1 << LINES) - 1;
+/// A line's number is its chunk's and, in so many bits, its place there.
+const PLACE_BITS: u32 = 4;
+
+/// Requests that one shard can hold: its chunks, one a request at the worst, can still be numbered.
+pub(super) const REQUESTS_MAX: usize = 1 << (32 - PLACE_BITS);
 
 /// Distinct reasons counted a location; further ones are counted together under [`OTHER`].
 const REASONS_MAX: usize = 32;
 const OTHER: &str = "other";
 
-/// A line of a location's list.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
-    pub(super) stamp: u64,
-    pub(super) index: u32,
+/// Locations a part of the table of pages.
+const PART: usize = 512;
+
+/// Some lines of a page.
+#[repr(align(64))]
+struct Chunk {
+    lines: [u32; LINES],
+    page: u32,
+    /// Where it stands among the page's chunks.
+    ordinal: u32,
+    /// Its neighbours among the page's chunks with a free line, where it is one.
+    previous: u32,
+    next: u32,
+    /// A bit a line, set while the line is free.
+    free: u16,
+    /// Whether it is among those with a free line.
+    is_open: bool,
 }
 
-/// What one shard knows of one location.
+/// What one shard knows of one location, in two cache lines.
+#[repr(align(64))]
 pub(super) struct Page {
     pub(super) location: LocationId,
+    /// The first of its chunks with a free line.
+    open: u32,
     pub(super) control: Arc<LocationControl>,
     /// Pending requests by state, in the order of [`RequestState`]; `Completed` is not counted here.
     counts: [u32; RequestState::PENDING],
-    lines: Vec<Line>,
-    outcomes: Vec<(Outcome, Option<Arc<str>>, u64)>,
+    /// Its chunks, in order of their beginning; `NONE` where one was given back.
+    chunks: Vec<u32>,
+    /// Requests completed since the engine started for no other reason than the outcome, in the order of
+    /// [`Outcome`].
+    plain: [u64; Outcome::ALL.len()],
+    /// Those completed for a reason.
+    reasons: Vec<(Outcome, Why, u64)>,
 }
 
 impl Page {
+    #[inline]
     pub(super) fn count(&self, state: RequestState) -> u32 {
         self.counts[state as usize]
     }
 
-    pub(super) fn live(&self) -> usize {
+    /// Pending requests by state, in the order of [`RequestState`].
+    pub(super) fn counts(&self) -> [u32; RequestState::PENDING] {
+        self.counts
+    }
+
+    fn live(&self) -> usize {
         self.counts.iter().map(|&count| count as usize).sum()
     }
 
     /// Requests completed since the engine started, by outcome and reason.
-    pub(super) fn outcomes(&self) -> &[(Outcome, Option<Arc<str>>, u64)] {
-        &self.outcomes
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (Outcome, &Why, u64)> {
+        let plain = Outcome::ALL.iter().zip(&self.plain);
+        let plain = plain.filter(|(_, count)| **count > 0);
+        let plain = plain.map(|(&outcome, &count)| (outcome, &Why::Plain, count));
+        let reasons = self.reasons.iter();
+        plain.chain(reasons.map(|(outcome, why, count)| (*outcome, why, *count)))
     }
 
-    /// The lines whose stamp is greater than `after`, in order of arrival; some may be stale.
-    pub(super) fn lines_after(&self, after: u64) -> &[Line] {
-        let start = self.lines.partition_point(|line| line.stamp <= after);
-        &self.lines[start..]
+    /// One past the last of its chunks: the bound of a walk.
+    pub(super) fn end(&self) -> usize {
+        self.chunks.len()
     }
 }
 
 /// The pages of one shard.
 pub(super) struct Book {
-    pages: Vec<Page>,
-    by_location: HashMap<LocationId, u32>,
-    /// The stamp given last.
-    stamp: u64,
+    pages: Slab<Page>,
+    chunks: Slab<Chunk>,
+    /// By a location's number the number of its page, in parts that are made at their first use.
+    table: Vec<Option<Box<[u32; PART]>>>,
 }
 
 impl Book {
     pub(super) fn new() -> Self {
         Self {
-            pages: Vec::new(),
-            by_location: HashMap::new(),
-            stamp: 0,
+            pages: Slab::new(),
+            chunks: Slab::new(),
+            table: Vec::new(),
         }
     }
 
-    /// The stamp given last: lines with a greater one arrive from now on.
-    pub(super) fn stamp(&self) -> u64 {
-        self.stamp
+    /// How many pages there are; their numbers are 0 to one less.
+    pub(super) fn pages(&self) -> u32 {
+        self.pages.end()
     }
 
-    pub(super) fn pages(&self) -> &[Page] {
-        &self.pages
+    pub(super) fn page_at(&self, number: u32) -> Option<&Page> {
+        self.pages.get(number)
     }
 
+    #[inline]
     pub(super) fn page(&self, location: LocationId) -> Option<&Page> {
-        let &page = self.by_location.get(&location)?;
-        Some(&self.pages[page as usize])
+        self.pages.get(self.number_of(location))
     }
 
-    /// Enters a location at its first request in this shard.
-    pub(super) fn open(&mut self, location: LocationId, control: &Arc<LocationControl>) {
-        self.by_location.entry(location).or_insert_with(|| {
-            self.pages.push(Page {
-                location,
-                control: Arc::clone(control),
-                counts: [0; RequestState::PENDING],
-                lines: Vec::new(),
-                outcomes: Vec::new(),
-            });
-            u32::try_from(self.pages.len() - 1).expect("locations are numbered by u32")
-        });
-    }
-
-    /// Enters the entry at `index` on its location's page, which must be open. Amortised O(1).
-    pub(super) fn enter(&mut self, slab: &mut Slab<Entry>, index: u32) {
-        let entry = slab.get_mut(index).expect("the entry to enter exists");
-        self.stamp += 1;
-        entry.stamp = self.stamp;
-        let (location, phase) = (entry.location, entry.phase());
-        let page = self.page_mut(location);
-        page.counts[phase.state() as usize] += 1;
-        page.lines.push(Line {
-            stamp: entry.stamp,
-            index,
-        });
-        if page.lines.len() > COMPACT_MIN && page.lines.len() > 2 * page.live() {
-            page.lines.retain(|line| {
-                slab.get(line.index)
-                    .is_some_and(|entry| entry.stamp == line.stamp)
-            });
+    #[inline]
+    fn number_of(&self, location: LocationId) -> u32 {
+        let at = location.index() as usize;
+        match self.table.get(at / PART) {
+            Some(Some(part)) => part[at % PART],
+            _ => NONE,
         }
+    }
+
+    /// Loads what an arrival at a location needs into the cache. The result means nothing.
+    #[inline]
+    pub(super) fn touch(&self, location: LocationId) -> u32 {
+        let Some(page) = self.page(location) else {
+            return 0;
+        };
+        let open = self.chunks.get(page.open);
+        page.counts[0] ^ open.map_or(0, |chunk| u32::from(chunk.free))
+    }
+
+    /// Loads what a release and a departure from a location need into the cache. The result means nothing.
+    #[inline]
+    pub(super) fn touch_line(&self, location: LocationId, line: u32) -> u32 {
+        let chunk = self.chunks.get(line >> PLACE_BITS);
+        let chunk = chunk.map_or(0, |chunk| u32::from(chunk.free));
+        self.page(location).map_or(chunk, |page| {
+            chunk ^ u32::from(page.control.is_held()) ^ page.plain[0] as u32
+        })
+    }
+
+    /// Opens a location's page at its first request in this shard.
+    #[inline]
+    pub(super) fn open(
+        &mut self,
+        location: LocationId,
+        control: impl FnOnce() -> Arc<LocationControl>,
+    ) {
+        if self.number_of(location) == NONE {
+            self.open_page(location, control());
+        }
+    }
+
+    #[cold]
+    fn open_page(&mut self, location: LocationId, control: Arc<LocationControl>) {
+        let at = location.index() as usize;
+        if self.table.len() <= at / PART {
+            self.table.resize_with(at / PART + 1, || None);
+        }
+        let part = self.table[at / PART].get_or_insert_with(|| Box::new([NONE; PART]));
+        part[at % PART] = self.pages.insert(Page {
+            location,
+            control,
+            counts: [0; RequestState::PENDING],
+            chunks: Vec::new(),
+            open: NONE,
+            plain: [0; Outcome::ALL.len()],
+            reasons: Vec::new(),
+        });
+    }
+
+    /// Enters an entry on its location's page, which must be open; returns its line. O(1).
+    pub(super) fn enter(&mut self, location: LocationId, index: u32, phase: Phase) -> u32 {
+        let number = self.number_of(location);
+        let page = self.pages.get_mut(number).expect("the page is open");
+        page.counts[phase.state() as usize] += 1;
+        if page.open == NONE {
+            let ordinal = u32::try_from(page.chunks.len()).expect("chunks are numbered by u32");
+            page.open = self.chunks.insert(Chunk {
+                lines: [NONE; LINES],
+                page: number,
+                ordinal,
+                previous: NONE,
+                next: NONE,
+                free: ALL_FREE,
+                is_open: true,
+            });
+            page.chunks.push(page.open);
+        }
+        let chunk_number = page.open;
+        let chunk = self.chunks.get_mut(chunk_number);
+        let chunk = chunk.expect("a page's chunks are there");
+        let place = chunk.free.trailing_zeros();
+        chunk.free &= chunk.free - 1;
+        chunk.lines[place as usize] = index;
+        if chunk.free == 0 {
+            self.close_chunk(chunk_number);
+        }
+        chunk_number << PLACE_BITS | place
     }
 
     /// An entry on the page of `location` changes its phase.
+    #[inline]
     pub(super) fn change(&mut self, location: LocationId, from: Phase, to: Phase) {
         if from.state() == to.state() {
             return;
         }
-        let page = self.page_mut(location);
-        page.counts[from.state() as usize] -= 1;
-        page.counts[to.state() as usize] += 1;
+        let number = self.number_of(location);
+        if let Some(page) = self.pages.get_mut(number) {
+            page.counts[from.state() as usize] -= 1;
+            page.counts[to.state() as usize] += 1;
+        }
     }
 
-    /// An entry leaves the page of `location`.
-    pub(super) fn leave(&mut self, location: LocationId, phase: Phase) {
-        let page = self.page_mut(location);
-        page.counts[phase.state() as usize] -= 1;
-        if page.live() == 0 {
-            page.lines = Vec::new();
+    /// An entry leaves its page. O(1).
+    pub(super) fn leave(&mut self, line: u32, phase: Phase) {
+        let chunk_number = line >> PLACE_BITS;
+        let place = line & ((1 << PLACE_BITS) - 1);
+        let chunk = self.chunks.get_mut(chunk_number);
+        let chunk = chunk.expect("the chunk of a line is there");
+        chunk.lines[place as usize] = NONE;
+        chunk.free |= 1 << place;
+        let (number, is_open, is_empty) = (chunk.page, chunk.is_open, chunk.free == ALL_FREE);
+        if let Some(page) = self.pages.get_mut(number) {
+            page.counts[phase.state() as usize] -= 1;
+        }
+        if !is_open {
+            self.open_chunk(chunk_number);
+        }
+        if is_empty {
+            self.give_back(chunk_number);
+        }
+    }
+
+    /// Puts a chunk among those of its page with a free line.
+    fn open_chunk(&mut self, number: u32) {
+        let Some(chunk) = self.chunks.get_mut(number) else {
+            return;
+        };
+        let Some(page) = self.pages.get_mut(chunk.page) else {
+            return;
+        };
+        let first = std::mem::replace(&mut page.open, number);
+        (chunk.is_open, chunk.previous, chunk.next) = (true, NONE, first);
+        if let Some(next) = self.chunks.get_mut(first) {
+            next.previous = number;
+        }
+    }
+
+    /// Takes a chunk from among those of its page with a free line.
+    fn close_chunk(&mut self, number: u32) {
+        let Some(chunk) = self.chunks.get_mut(number) else {
+            return;
+        };
+        chunk.is_open = false;
+        let (page, previous, next) = (chunk.page, chunk.previous, chunk.next);
+        if let Some(next) = self.chunks.get_mut(next) {
+            next.previous = previous;
+        }
+        if let Some(previous) = self.chunks.get_mut(previous) {
+            previous.next = next;
+        } else if let Some(page) = self.pages.get_mut(page) {
+            page.open = next;
+        }
+    }
+
+    fn give_back(&mut self, number: u32) {
+        self.close_chunk(number);
+        let Some(chunk) = self.chunks.remove(number) else {
+            return;
+        };
+        if let Some(page) = self.pages.get_mut(chunk.page) {
+            page.chunks[chunk.ordinal as usize] = NONE;
+            while page.chunks.last() == Some(&NONE) {
+                page.chunks.pop();
+            }
         }
     }
 
     /// Counts a completion.
-    pub(super) fn complete(
-        &mut self,
-        location: LocationId,
-        outcome: Outcome,
-        reason: Option<&Arc<str>>,
-    ) {
-        let outcomes = &mut self.page_mut(location).outcomes;
-        let same = |line: &&mut (Outcome, Option<Arc<str>>, u64)| {
-            line.0 == outcome && line.1.as_ref() == reason
+    pub(super) fn complete(&mut self, location: LocationId, outcome: Outcome, why: &Why) {
+        let number = self.number_of(location);
+        let Some(page) = self.pages.get_mut(number) else {
+            return;
         };
-        if let Some(line) = outcomes.iter_mut().find(same) {
+        if *why == Why::Plain {
+            page.plain[outcome as usize] += 1;
+            return;
+        }
+        let outcomes = &mut page.reasons;
+        if let Some(line) = outcomes.iter_mut().find(|l| l.0 == outcome && l.1 == *why) {
             line.2 += 1;
         } else if outcomes.len() < REASONS_MAX {
-            outcomes.push((outcome, reason.cloned(), 1));
+            outcomes.push((outcome, why.clone(), 1));
         } else {
-            let other = |line: &&mut (Outcome, Option<Arc<str>>, u64)| {
-                line.0 == outcome && line.1.as_deref() == Some(OTHER)
+            let is_other = |line: &&mut (Outcome, Why, u64)| {
+                line.0 == outcome && matches!(&line.1, Why::Told(words) if **words == *OTHER)
             };
-            match outcomes.iter_mut().find(other) {
+            match outcomes.iter_mut().find(is_other) {
                 Some(line) => line.2 += 1,
-                None => outcomes.push((outcome, Some(Arc::from(OTHER)), 1)),
+                None => outcomes.push((outcome, Why::Told(Arc::from(OTHER)), 1)),
             }
         }
     }
 
-    fn page_mut(&mut self, location: LocationId) -> &mut Page {
-        let page = self.by_location[&location];
-        &mut self.pages[page as usize]
+    /// The entries in the chunk of a page with this ordinal, each with its place there; nothing where it was
+    /// given back.
+    pub(super) fn lines<'a>(
+        &'a self,
+        page: &Page,
+        ordinal: usize,
+    ) -> impl Iterator<Item = (u32, u32)> + use<'a> {
+        let number = page.chunks.get(ordinal).copied().unwrap_or(NONE);
+        let lines = self.chunks.get(number).map(|chunk| &chunk.lines);
+        let lines = (0..).zip(lines.into_iter().flatten().copied());
+        lines.filter(|&(_, index)| index != NONE)
     }
 
-    /// Checks that the counts are those of the entries and that every entry has its one line.
-    pub(super) fn check_invariants(&self, slab: &Slab<Entry>) {
+    /// Panics unless counts, lines and the lists of chunks agree. `entry` tells an entry's location, line and
+    /// phase; `len` is their number.
+    pub(super) fn check_invariants(
+        &self,
+        len: usize,
+        entry: impl Fn(u32) -> Option<(LocationId, u32, Phase)>,
+    ) {
         let mut live = 0;
-        for page in &self.pages {
-            assert!(page.lines.is_sorted_by_key(|line| line.stamp));
+        let mut chunks = 0;
+        for number in 0..self.pages() {
+            let page = self.page_at(number).expect("pages stay");
+            assert_eq!(self.number_of(page.location), number);
             let mut counts = [0; RequestState::PENDING];
-            for line in &page.lines {
-                let Some(entry) = slab.get(line.index) else {
+            let mut open = 0;
+            for (ordinal, &chunk_number) in page.chunks.iter().enumerate() {
+                let Some(chunk) = self.chunks.get(chunk_number) else {
+                    assert_eq!(chunk_number, NONE);
                     continue;
                 };
-                if entry.stamp == line.stamp {
-                    assert_eq!(entry.location, page.location);
-                    counts[entry.phase().state() as usize] += 1;
+                chunks += 1;
+                assert_eq!((chunk.page, chunk.ordinal as usize), (number, ordinal));
+                assert_ne!(chunk.free, ALL_FREE, "a chunk without lines is given back");
+                assert_eq!(chunk.is_open, chunk.free != 0);
+                open += usize::from(chunk.is_open);
+                for (place, &index) in (0..).zip(&chunk.lines) {
+                    assert_eq!(chunk.free >> place & 1 == 1, index == NONE);
+                    if index != NONE {
+                        let (location, line, phase) = entry(index).expect("lines are live");
+                        assert_eq!(location, page.location);
+                        assert_eq!(line, chunk_number << PLACE_BITS | place);
+                        counts[phase.state() as usize] += 1;
+                    }
                 }
             }
-            assert_eq!(
-                counts, page.counts,
-                "counts of location {:?}",
-                page.location
-            );
+            let mut at = page.open;
+            let mut previous = NONE;
+            while let Some(chunk) = self.chunks.get(at) {
+                assert_eq!(chunk.previous, previous);
+                open -= 1;
+                (previous, at) = (at, chunk.next);
+            }
+            assert_eq!(open, 0, "every chunk with a free line is found");
+            assert_eq!(counts, page.counts, "of {:?}", page.location);
             live += page.live();
         }
-        assert_eq!(live, slab.len(), "every entry stands in the book once");
+        assert_eq!(live, len, "every entry stands in the book once");
+        assert_eq!(chunks, self.chunks.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_as_documented() {
+        assert_eq!(size_of::<Chunk>(), 64);
+        assert_eq!(size_of::<Page>(), 128);
+    }
+
+    #[test]
+    fn lines_keep_their_place_and_are_used_again() {
+        let mut book = Book::new();
+        let places = [3, 700].map(LocationId::from_index);
+        for location in places {
+            book.open(location, Arc::default);
+        }
+        let mut lines: Vec<(LocationId, u32)> = Vec::new();
+        for index in 0..1_000 {
+            let location = places[index as usize % 2];
+            lines.push((location, book.enter(location, index, Phase::Waiting)));
+        }
+        let check = |book: &Book, lines: &[(LocationId, u32)]| {
+            let live = lines.iter().filter(|(_, line)| *line != NONE).count();
+            book.check_invariants(live, |index| {
+                let (location, line) = lines[index as usize];
+                (line != NONE).then_some((location, line, Phase::Waiting))
+            });
+        };
+        check(&book, &lines);
+        for index in (0..1_000).filter(|index| index % 3 != 0) {
+            book.leave(lines[index].1, Phase::Waiting);
+            lines[index].1 = NONE;
+        }
+        check(&book, &lines);
+        let chunks = book.chunks.end();
+        for index in (0..1_000).filter(|index| index % 3 != 0) {
+            let location = lines[index].0;
+            let line = book.enter(location, u32::try_from(index).unwrap(), Phase::Waiting);
+            lines[index].1 = line;
+        }
+        check(&book, &lines);
+        assert_eq!(book.chunks.end(), chunks, "nothing new was needed");
+        for line in &mut lines {
+            book.leave(line.1, Phase::Waiting);
+            line.1 = NONE;
+        }
+        check(&book, &lines);
+        assert_eq!(book.chunks.len(), 0, "all chunks are given back");
     }
 }

@@ -3,12 +3,16 @@
 //! The shard of a request is chosen by its id alone, so that an operation on a request takes exactly one
 //! lock. What a poll needs to know of every shard (when does its wheel fire next? what is ready?) is
 //! published in atomics whenever the lock is released, so that a poll with nothing due takes no lock.
+//!
+//! How often the lock was taken, and how often somebody had to wait for it, is counted under the lock itself, in plain
+//! integers on its own cache line: who has the lock has the line.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+use super::replies::Contention;
 use super::rules::Rules;
 use super::shard::Shard;
 use crate::ids::Timestamp;
@@ -20,7 +24,7 @@ const NOTHING: u64 = u64::MAX;
 
 /// A shard and its lock.
 pub(super) struct ShardCell {
-    shard: CachePadded<Mutex<Shard>>,
+    shard: CachePadded<Mutex<Locked>>,
     /// A lower bound of the wheel's next event.
     wheel_next: AtomicU64,
     /// The tick of the ready heap's head.
@@ -29,10 +33,21 @@ pub(super) struct ShardCell {
     memory_next: AtomicU64,
 }
 
+/// What lies behind the lock. In this order, so that the counts are next to it.
+#[repr(C)]
+struct Locked {
+    contention: Contention,
+    shard: Shard,
+}
+
 impl ShardCell {
     pub(super) fn new(rules: Arc<Rules>, remember: Duration, remembered_max: usize) -> Self {
+        let locked = Locked {
+            contention: Contention::default(),
+            shard: Shard::new(rules, remember, remembered_max),
+        };
         Self {
-            shard: CachePadded::new(Mutex::new(Shard::new(rules, remember, remembered_max))),
+            shard: CachePadded::new(Mutex::new(locked)),
             wheel_next: AtomicU64::new(NOTHING),
             ready_next: AtomicU64::new(NOTHING),
             memory_next: AtomicU64::new(NOTHING),
@@ -42,8 +57,24 @@ impl ShardCell {
     pub(super) fn lock(&self) -> ShardGuard<'_> {
         ShardGuard {
             cell: self,
-            shard: self.shard.lock(),
+            locked: self.acquire(),
         }
+    }
+
+    /// Takes the lock, and counts that.
+    fn acquire(&self) -> MutexGuard<'_, Locked> {
+        let (mut locked, waited) = match self.shard.try_lock() {
+            Some(locked) => (locked, false),
+            None => (self.shard.lock(), true),
+        };
+        locked.contention.acquisitions += 1;
+        locked.contention.waits += u64::from(waited);
+        locked
+    }
+
+    /// How often the lock was taken so far; this look at it is not counted.
+    pub(super) fn contention(&self) -> Contention {
+        self.shard.lock().contention
     }
 
     pub(super) fn wheel_may_fire(&self, now: Timestamp) -> bool {
@@ -63,7 +94,7 @@ impl ShardCell {
         if next != NOTHING {
             return Some(Timestamp::from_millis(next));
         }
-        let shard = self.shard.lock();
+        let shard = &self.acquire().shard;
         let timer = shard.wheel.next_due().map(Timestamp::from_millis);
         let ready = shard.head().map(|key| key.tick);
         timer.into_iter().chain(ready).min()
@@ -94,25 +125,93 @@ fn store_if_changed(cell: &AtomicU64, value: u64, ordering: Ordering) {
 /// A locked shard, which publishes its next events when it is unlocked.
 pub(super) struct ShardGuard<'a> {
     cell: &'a ShardCell,
-    shard: MutexGuard<'a, Shard>,
+    locked: MutexGuard<'a, Locked>,
 }
 
 impl Deref for ShardGuard<'_> {
     type Target = Shard;
 
     fn deref(&self) -> &Shard {
-        &self.shard
+        &self.locked.shard
     }
 }
 
 impl DerefMut for ShardGuard<'_> {
     fn deref_mut(&mut self) -> &mut Shard {
-        &mut self.shard
+        &mut self.locked.shard
     }
 }
 
 impl Drop for ShardGuard<'_> {
     fn drop(&mut self) {
-        self.cell.publish(&self.shard);
+        self.cell.publish(&self.locked.shard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::super::rules::Counts;
+    use super::*;
+    use crate::sync::AtomicUsize;
+
+    fn cell() -> ShardCell {
+        let rules = Rules {
+            hash_key: [0, 0],
+            grace: Duration::ZERO,
+            counts: Counts {
+                pending: AtomicUsize::new(0),
+                next_intake: AtomicU64::new(1),
+            }
+            .into(),
+            in_flight: AtomicUsize::new(0).into(),
+        };
+        ShardCell::new(Arc::new(rules), Duration::ZERO, 0)
+    }
+
+    #[test]
+    fn a_lock_that_nobody_else_has_is_counted_as_no_wait() {
+        let cell = cell();
+        for _ in 0..5 {
+            drop(cell.lock());
+        }
+        let counted = Contention {
+            acquisitions: 5,
+            waits: 0,
+        };
+        assert_eq!(cell.contention(), counted);
+        assert_eq!(cell.contention(), counted, "a look at it is not counted");
+    }
+
+    #[test]
+    fn a_lock_that_somebody_waits_for_is_counted_as_a_wait() {
+        let cell = cell();
+        let (saying, said) = mpsc::channel();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // Nothing tells that a thread waits; only, afterwards, that it had to.
+        let mut patience = Duration::from_millis(1);
+        while cell.contention().waits == 0 {
+            assert!(
+                Instant::now() < deadline,
+                "a thread that waited is not counted"
+            );
+            let guard = cell.lock();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    saying.send(()).unwrap();
+                    drop(cell.lock());
+                });
+                said.recv().unwrap();
+                thread::sleep(patience);
+                drop(guard);
+            });
+            patience *= 2;
+        }
+        let counted = cell.contention();
+        assert_eq!(counted.waits, 1);
+        assert!(counted.acquisitions >= 2, "{counted:?}");
     }
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::book::REQUESTS_MAX;
+use super::location::Pace;
 use crate::directory::Directory;
 use crate::router::Router;
 use crate::sync::Arc;
@@ -22,6 +24,7 @@ pub struct EngineBuilder {
     pub(super) epoch: u32,
     pub(super) directory: Option<Arc<Directory>>,
     pub(super) hash_key: Option<u128>,
+    pub(super) default_pace: Option<Pace>,
 }
 
 /// A setting out of its range.
@@ -34,6 +37,23 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
+    /// Whether a setting is good, or what it should have been.
+    pub(super) fn check(
+        good: bool,
+        setting: &'static str,
+        value: impl Into<String>,
+        expected: &'static str,
+    ) -> Result<(), Self> {
+        if good {
+            return Ok(());
+        }
+        Err(Self {
+            setting,
+            value: value.into(),
+            expected,
+        })
+    }
+
     /// The name of the setting.
     #[must_use]
     pub fn setting(&self) -> &'static str {
@@ -55,6 +75,7 @@ impl Default for EngineBuilder {
             epoch: 1,
             directory: None,
             hash_key: None,
+            default_pace: None,
         }
     }
 }
@@ -67,8 +88,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Pending requests at most, from 1 to 2^31 - 1; default 10 million. Intake beyond it is refused and
-    /// hands the request back. A pending request takes some 300 bytes beside its payload and customer.
+    /// Pending requests at most, from 1 to 2^28 (268 million); default 10 million. Intake beyond it is refused
+    /// and hands the request back. A pending request takes at most 128 bytes beside its payload and customer.
     pub fn max_pending(mut self, requests: usize) -> Self {
         self.pending_max = requests;
         self
@@ -111,6 +132,14 @@ impl EngineBuilder {
         self
     }
 
+    /// The pace of every location that [`resume`](Engine::resume) gave none of its own; default none. It bounds
+    /// what a location's desks get at once after a stall, a hold or downtime, when all that is overdue goes out oldest
+    /// first. Each location has it to itself; what it delays stands in the lateness.
+    pub fn default_pace(mut self, pace: Pace) -> Self {
+        self.default_pace = Some(pace);
+        self
+    }
+
     /// The fencing epoch that leases carry; default 1.
     pub fn epoch(mut self, epoch: u32) -> Self {
         self.epoch = epoch;
@@ -135,36 +164,25 @@ impl EngineBuilder {
     /// # Errors
     /// The first setting that is out of its range.
     pub fn build(self, router: Arc<dyn Router>) -> Result<Engine, ConfigError> {
-        let check = |good: bool, setting, value: String, expected| {
-            if good {
-                Ok(())
-            } else {
-                Err(ConfigError {
-                    setting,
-                    value,
-                    expected,
-                })
-            }
-        };
-        check(
+        ConfigError::check(
             self.shards.is_power_of_two() && self.shards <= 1024,
             "shards",
             self.shards.to_string(),
             "a power of two from 1 to 1024",
         )?;
-        check(
-            (1..=i32::MAX as usize).contains(&self.pending_max),
+        ConfigError::check(
+            (1..=REQUESTS_MAX).contains(&self.pending_max),
             "max_pending",
             self.pending_max.to_string(),
-            "1 to 2147483647",
+            "1 to 268435456",
         )?;
-        check(
+        ConfigError::check(
             self.lease >= Duration::from_millis(1),
             "lease",
             format!("{:?}", self.lease),
             "at least 1 ms",
         )?;
-        check(
+        ConfigError::check(
             (1..=4096).contains(&self.route_batch),
             "route_batch",
             self.route_batch.to_string(),

@@ -3,12 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Engine;
-use super::entry::{Entry, Phase, reason};
+use super::entry::{Flags, Phase};
 use super::error::CompleteError;
 use super::poll::Attempt;
 use super::shard::{Shard, Trash};
+use super::why::{Rule, Why};
 use crate::ids::Timestamp;
 use crate::lifecycle::{Outcome, RequestState};
+use crate::request::no_payload;
 use crate::router::{Completion, Disposition, Lease, RoutingCommand};
 use crate::sync::{Arc, Ordering};
 
@@ -43,17 +45,18 @@ impl Engine {
         let mut trash = Trash::new();
         let mut shard = self.shards[place].lock();
         let Some(index) = shard.find(id, hash) else {
-            return Err(match shard.ended(id, hash, now) {
-                None => CompleteError::Unknown(id),
-                Some(_) => CompleteError::Stale {
+            return Err(match shard.remembers(id, hash, now) {
+                false => CompleteError::Unknown(id),
+                true => CompleteError::Stale {
                     id,
                     state: RequestState::Completed,
                 },
             });
         };
-        let entry = shard.entry(index);
-        let phase = entry.phase();
-        let is_open = lease.attempt() == entry.open_attempt && entry.open_attempt != 0;
+        let pending = shard.pending(index);
+        let phase = pending.phase;
+        let open_attempt = pending.open_attempt();
+        let is_open = lease.attempt() == open_attempt && open_attempt != 0;
         // A newer attempt that waits for its worker is released already.
         if !is_open || lease.epoch() != self.settings.epoch || phase == Phase::Released {
             return Err(CompleteError::Stale {
@@ -61,7 +64,7 @@ impl Engine {
                 state: phase.state(),
             });
         }
-        if phase.is_before_release() && entry.has_expired(now) {
+        if phase.is_before_release() && pending.has_expired(now) {
             // Its lifespan ended after its lease; no poll has seen it yet.
             shard.expire(index, now, &mut trash);
             return Err(CompleteError::Stale {
@@ -69,43 +72,52 @@ impl Engine {
                 state: RequestState::Completed,
             });
         }
-        shard.entry_mut(index).open_attempt = 0;
+        shard.pending_mut(index).close_attempt();
         match completion {
-            Completion::Routed => shard.end(index, Outcome::Routed, None, now, &mut trash),
+            Completion::Routed => shard.end(index, Outcome::Routed, Why::Plain, now, &mut trash),
             Completion::Rejected(why) => {
-                shard.end(index, Outcome::Rejected, Some(why), now, &mut trash);
+                shard.end(index, Outcome::Rejected, Why::Told(why), now, &mut trash);
             }
             Completion::Busy { retry_after } if phase == Phase::Routing => {
-                shard.fail_attempt(index, reason::BUSY, retry_after, now, &mut trash);
+                shard.fail_attempt(index, Rule::Busy, retry_after, now, &mut trash);
             }
             // The attempt has failed already, by its lease: this is the same failure.
             Completion::Busy { .. } => {}
         }
-        let left = shard.entries.get(index).filter(|entry| entry.id == id);
-        let state = left.map_or(RequestState::Completed, |entry| entry.phase().state());
-        let timer = shard.timer_of(index);
+        let left = shard.store.entry(index).filter(|entry| entry.id() == id);
+        let state = left.map_or(RequestState::Completed, |entry| entry.phase.state());
+        let until = shard.waits_until(index);
         drop(shard);
-        self.notify_settled(timer);
+        self.notify_settled(until);
         Ok(state)
     }
 
     /// The command of an attempt that was counted.
-    pub(super) fn command(&self, entry: &Entry, ahead: bool, now: Timestamp) -> RoutingCommand {
+    pub(super) fn command(
+        &self,
+        shard: &Shard,
+        index: u32,
+        ahead: bool,
+        now: Timestamp,
+    ) -> RoutingCommand {
+        let pending = shard.pending(index);
+        let contents = shard.store.contents(index);
+        let (id, attempt) = (pending.id(), pending.attempts());
         RoutingCommand {
-            id: entry.id,
-            location: entry.location,
-            request_media: entry.media,
-            response_media: entry.response_media(now),
-            priority: entry.priority,
-            customer: entry.customer.clone(),
-            payload: entry.payload.clone(),
-            scheduled: entry.schedule.is_some(),
+            id,
+            location: pending.location,
+            request_media: pending.media,
+            response_media: pending.response_media(now),
+            priority: pending.priority,
+            customer: contents.and_then(|contents| contents.customer.clone()),
+            payload: contents.map_or_else(no_payload, |contents| Arc::clone(&contents.payload)),
+            scheduled: pending.is_scheduled(),
             ahead,
-            attempt: entry.attempts,
-            redelivery: entry.redelivery,
-            due: entry.due,
+            attempt,
+            redelivery: pending.flags.has(Flags::REDELIVERY),
+            due: pending.due,
             released: now,
-            lease: Lease::new(entry.id, entry.attempts, self.settings.epoch),
+            lease: Lease::new(id, attempt, self.settings.epoch),
         }
     }
 
@@ -140,6 +152,7 @@ impl Engine {
     fn settle(&self, attempt: Attempt, answer: Option<Disposition>, now: Timestamp) {
         let mut trash = Trash::new();
         let mut replaced = None;
+        let mut lease_end = None;
         if answer.is_none() {
             self.router_panics.fetch_add(1, Ordering::Relaxed);
         }
@@ -150,7 +163,7 @@ impl Engine {
         let mut shard = self.shards[attempt.place].lock();
         let phase = shard.phase_of(attempt).filter(|_| {
             // A completion that came first has settled it, whatever it said.
-            shard.entry(attempt.index).open_attempt == attempt.number
+            shard.pending(attempt.index).open_attempt() == attempt.number
         });
         let Some(phase) = phase else {
             drop(shard);
@@ -160,44 +173,49 @@ impl Engine {
         };
         let index = attempt.index;
         if let Some(Disposition::Busy { .. } | Disposition::Reschedule(_)) = &answer {
-            shard.entry_mut(index).open_attempt = 0;
+            shard.pending_mut(index).close_attempt();
         }
         match answer {
             // Its lifespan ended after its lease; no poll has seen it yet.
-            _ if phase.is_before_release() && shard.entry(index).has_expired(now) => {
+            _ if phase.is_before_release() && shard.pending(index).has_expired(now) => {
                 shard.expire(index, now, &mut trash);
             }
-            Some(Disposition::Routed) => shard.end(index, Outcome::Routed, None, now, &mut trash),
+            Some(Disposition::Routed) => {
+                shard.end(index, Outcome::Routed, Why::Plain, now, &mut trash);
+            }
             Some(Disposition::Rejected(why)) => {
-                shard.end(index, Outcome::Rejected, Some(why), now, &mut trash);
+                shard.end(index, Outcome::Rejected, Why::Told(why), now, &mut trash);
             }
             // It comes after the lease ran out, which was this same failure.
             _ if phase != Phase::Routing => {}
             Some(Disposition::Busy { retry_after }) => {
-                shard.fail_attempt(index, reason::BUSY, retry_after, now, &mut trash);
+                shard.fail_attempt(index, Rule::Busy, retry_after, now, &mut trash);
             }
             Some(Disposition::Reschedule(schedule)) => {
                 replaced = shard.replace_schedule(index, schedule, now);
             }
             Some(Disposition::Accepted { lease_for }) => {
-                shard.arm(index, now.saturating_add(lease_for));
+                let end = now.saturating_add(lease_for);
+                shard.arm(index, end);
+                lease_end = Some(end);
             }
             None => {
-                shard.entry_mut(index).redelivery = true;
-                shard.fail_attempt(index, reason::PANIC, None, now, &mut trash);
+                let mut pending = shard.pending_mut(index);
+                pending.set_flag(Flags::REDELIVERY, true);
+                shard.fail_attempt(index, Rule::Panic, None, now, &mut trash);
             }
         }
-        let timer = shard.timer_of(index);
+        let until = lease_end.or_else(|| shard.waits_until(index));
         drop(shard);
         // Whatever the answer held, and was not taken from it, goes here.
         drop(replaced);
-        self.notify_settled(timer);
+        self.notify_settled(until);
     }
 
-    /// An attempt was settled: its request may have ended, or be due at `timer` now.
-    fn notify_settled(&self, timer: Option<Timestamp>) {
-        if let Some(timer) = timer {
-            self.wakeup.notify_due(timer);
+    /// An attempt was settled: its request may have ended, or there is something to do for it at `until`.
+    pub(super) fn notify_settled(&self, until: Option<Timestamp>) {
+        if let Some(until) = until {
+            self.wakeup.notify_due(until);
         }
         self.wakeup.notify_end();
     }
@@ -226,16 +244,16 @@ fn bounded(why: Arc<str>) -> Arc<str> {
 }
 
 impl Shard {
-    /// When the request at `index`, if there is one, is next looked at.
-    fn timer_of(&self, index: u32) -> Option<Timestamp> {
-        let entry = self.entries.get(index)?;
-        entry.timer.map(|_| entry.armed)
+    /// When the request at `index` is next looked at, if there is one and it waits.
+    fn waits_until(&self, index: u32) -> Option<Timestamp> {
+        let pending = self.store.get(index)?;
+        (pending.phase == Phase::Waiting).then(|| pending.waits_until())
     }
 
     /// The phase of an attempt's request, where it is pending and no newer attempt was released.
     pub(super) fn phase_of(&self, attempt: Attempt) -> Option<Phase> {
-        let entry = self.entries.get(attempt.index)?;
-        let is_latest = entry.intake == attempt.intake && entry.attempts == attempt.number;
-        is_latest.then(|| entry.phase())
+        let pending = self.store.get(attempt.index)?;
+        let is_latest = pending.intake == attempt.intake && pending.attempts() == attempt.number;
+        is_latest.then_some(pending.phase)
     }
 }

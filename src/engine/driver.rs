@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::Engine;
+use super::config::ConfigError;
 use super::dispatch::Dispatch;
 use super::error::StartError;
 use crate::clock::Clock;
@@ -26,12 +27,22 @@ const DROP_WAIT: Duration = Duration::from_secs(5);
 #[must_use]
 pub struct DriverOptions {
     /// Threads that call the router. 0, the default, calls it on the polling thread, which keeps the
-    /// order of release over all locations; with workers it holds per location, of which at most one
-    /// fewer than there are workers is served at once.
+    /// order of release over all locations; with workers it holds per location.
     pub workers: usize,
     /// Released commands that may wait for the workers; default 1024, 0 counts as 1. What is due
-    /// beyond waits in order.
+    /// beyond waits in order, by location: when all places are taken, those that come free go to the
+    /// locations in turn. Some 40 bytes each.
     pub dispatch_max: usize,
+    /// Of these, commands of one location that may wait, from 1. Default `None`: `dispatch_max` divided by one
+    /// more than there are workers, and at least 1. What is due at the location beyond waits in order, and
+    /// stops no other. A greater share lets a few locations whose router calls never return keep the places of
+    /// all others, although there are workers left to serve these.
+    pub location_dispatch_max: Option<usize>,
+    /// Commands of one location that may be at the router at once, from 1. Default `None`: one fewer than there
+    /// are workers, and at least 1, so that one slow location leaves a worker to the others. So that `n` slow
+    /// ones do, it is to be at most (`workers` - 1) / `n`. With 1, the order within a location is that of the
+    /// router's calls too; else these may overlap.
+    pub location_in_flight_max: Option<usize>,
     /// Requests examined by one poll at most; default 1024, 0 counts as 1.
     pub poll_budget: usize,
 }
@@ -41,8 +52,22 @@ impl Default for DriverOptions {
         Self {
             workers: 0,
             dispatch_max: 1024,
+            location_dispatch_max: None,
+            location_in_flight_max: None,
             poll_budget: 1024,
         }
+    }
+}
+
+impl DriverOptions {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (setting, value) in [
+            ("location_dispatch_max", self.location_dispatch_max),
+            ("location_in_flight_max", self.location_in_flight_max),
+        ] {
+            ConfigError::check(value != Some(0), setting, "0", "at least 1")?;
+        }
+        Ok(())
     }
 }
 
@@ -107,17 +132,18 @@ impl Engine {
     /// answer is shut down or dropped.
     ///
     /// # Errors
-    /// [`StartError`]: it is driven already, or there was no thread to be had.
+    /// [`StartError`]: an option is out of its range, it is driven already, or there was no thread to be had.
     pub fn start(
         self: &Arc<Self>,
         clock: Arc<dyn Clock>,
         options: DriverOptions,
     ) -> Result<Running, StartError> {
+        options.check()?;
         if self.driven.swap(true, Ordering::AcqRel) {
             return Err(StartError::Running);
         }
         let dispatch = (options.workers > 0)
-            .then(|| Arc::new(Dispatch::new(options.workers, options.dispatch_max)));
+            .then(|| Arc::new(Dispatch::new(&options, &self.line_news, &self.wakeup)));
         *self.dispatch.write() = dispatch.clone();
         let mut running = Running {
             engine: Arc::clone(self),
@@ -171,26 +197,23 @@ impl Engine {
                 continue;
             }
             let next = poll.next_wakeup;
-            let due = next.is_some_and(|next| next <= clock.now());
-            if due && !poll.blocked {
+            if next.is_some_and(|next| next <= clock.now()) {
                 continue;
             }
             let in_flight = self.in_flight();
             shared.set_idle((!poll.blocked && in_flight == 0).then_some(number));
-            // A blocked poll releases nothing before a worker makes room, whatever is due.
-            let until = next.filter(|_| !poll.blocked).unwrap_or(Timestamp::MAX);
+            // What waits for dispatch makes a poll due when there is room.
+            let until = next.unwrap_or(Timestamp::MAX);
             let timeout = clock
                 .real_time_until(until)
                 .unwrap_or(SLEEP_MAX)
                 .min(SLEEP_MAX);
-            let ends_matter = poll.blocked || in_flight > 0;
+            let ends_matter = in_flight > 0;
             self.wakeup.sleep(until, ends_matter, timeout, || {
                 let stop = shared.stop.load(Ordering::SeqCst);
-                let earlier =
-                    !poll.blocked && self.next_wakeup().is_some_and(|found| found < until);
+                let earlier = self.next_wakeup().is_some_and(|found| found < until);
                 let ended = ends_matter && self.in_flight() != in_flight;
-                let room = poll.blocked && !self.dispatch_is_full();
-                !stop && !earlier && !ended && !room
+                !stop && !earlier && !ended
             });
         }
     }

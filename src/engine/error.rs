@@ -1,5 +1,6 @@
 //! One error an operation family; an error of intake hands the request back.
 
+use super::config::ConfigError;
 use crate::ids::{LocationId, RequestId};
 use crate::lifecycle::RequestState;
 use crate::request::InteractionRequest;
@@ -124,6 +125,9 @@ pub enum StartError {
     /// The engine has a driver already.
     #[error("the engine is driven already")]
     Running,
+    /// An option is out of its range.
+    #[error(transparent)]
+    Options(#[from] ConfigError),
     /// The operating system gave no thread.
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),

@@ -38,6 +38,8 @@ const PACED: u8 = 2;
 pub(super) struct LocationControl {
     flags: AtomicU8,
     rules: Mutex<Rules>,
+    /// The engine's, for a location without one of its own.
+    default_pace: Option<Pace>,
 }
 
 #[derive(Default)]
@@ -47,6 +49,15 @@ struct Rules {
 }
 
 impl LocationControl {
+    fn new(default_pace: Option<Pace>) -> Self {
+        let control = Self {
+            default_pace,
+            ..Self::default()
+        };
+        control.resume(None);
+        control
+    }
+
     /// Stops releases; a hold that stands keeps its beginning.
     pub(super) fn hold(&self, now: Timestamp) {
         let mut rules = self.rules.lock();
@@ -54,10 +65,11 @@ impl LocationControl {
         self.publish(&rules);
     }
 
-    /// Starts releases again, and says since when they were held.
+    /// Starts releases again, at this pace or at the engine's, and says since when they were held.
     pub(super) fn resume(&self, pace: Option<Pace>) -> Option<Timestamp> {
         let mut rules = self.rules.lock();
         let former = rules.pace.take();
+        let pace = pace.or(self.default_pace);
         rules.pace = pace.map(|pace| Bucket::after(pace, former.as_ref()));
         let since = rules.held_since.take();
         self.publish(&rules);
@@ -81,6 +93,9 @@ impl LocationControl {
 
     /// When there is a token: `now`, or later.
     pub(super) fn next_token(&self, now: Timestamp) -> Timestamp {
+        if self.flags.load(Ordering::Acquire) & PACED == 0 {
+            return now;
+        }
         match &self.rules.lock().pace {
             Some(bucket) => bucket.next(now),
             None => now,
@@ -160,12 +175,19 @@ impl Bucket {
 }
 
 /// The controls of all locations, by number.
-#[derive(Default)]
 pub(super) struct Controls {
     controls: RwLock<Vec<Arc<LocationControl>>>,
+    default_pace: Option<Pace>,
 }
 
 impl Controls {
+    pub(super) fn new(default_pace: Option<Pace>) -> Self {
+        Self {
+            controls: RwLock::default(),
+            default_pace,
+        }
+    }
+
     /// The control of a location that the directory knows, made at its first use.
     pub(super) fn of(&self, location: LocationId) -> Arc<LocationControl> {
         let index = location.index() as usize;
@@ -174,7 +196,9 @@ impl Controls {
         }
         let mut controls = self.controls.write();
         if controls.len() <= index {
-            controls.resize_with(index + 1, Arc::default);
+            controls.resize_with(index + 1, || {
+                Arc::new(LocationControl::new(self.default_pace))
+            });
         }
         Arc::clone(&controls[index])
     }

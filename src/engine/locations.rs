@@ -4,19 +4,23 @@
 //! the location holds and stops nobody else for long.
 
 use super::Engine;
-use super::book::Line;
-use super::entry::{Phase, reason};
+use super::book::Page;
+use super::entry::Phase;
 use super::error::UnknownLocation;
 use super::intake::status_of;
 use super::location::Pace;
 use super::replies::{Held, ListCursor, LocationChange, LocationPage, Resumed};
 use super::shard::{Shard, Trash};
+use super::why::{Rule, Why};
 use crate::ids::{LocationId, Timestamp};
 use crate::lifecycle::{Outcome, RequestState};
 use crate::sync::Arc;
 
-/// Lines walked while a shard is locked: few enough, where each is a cache miss, that nobody waits for long.
-const WALK_STEP: usize = 128;
+/// Requests visited while a shard is locked: few enough, where each is some cache misses, that nobody waits for
+/// long.
+const WALK_STEP: usize = 64;
+/// Chunks of a page looked at while a shard is locked.
+const CHUNK_STEP: usize = 256;
 
 impl Engine {
     /// Stops a location's releases. Its requests park as they fall due; their lifespans go on. Commands
@@ -44,7 +48,8 @@ impl Engine {
         })
     }
 
-    /// Starts a location's releases again, at most at `pace` where one is given, until the next `resume`
+    /// Starts a location's releases again, at most at `pace` where one is given, else at the engine's
+    /// [`default_pace`](super::EngineBuilder::default_pace) where there is one, until the next `resume`
     /// says otherwise. What fell due meanwhile goes out from the next poll on, by its original processing
     /// time, unless the hold covered that time and the grace after it: then its missed policy decides.
     ///
@@ -63,7 +68,7 @@ impl Engine {
         self.line_news.pace_changed(location);
         let mut held = 0;
         self.walk(location, |shard, index, trash| {
-            if shard.entry(index).phase() == Phase::Held {
+            if shard.pending(index).phase == Phase::Held {
                 held += 1;
                 shard.unpark(index, held_since, now, trash);
             }
@@ -85,23 +90,17 @@ impl Engine {
     ) -> Result<LocationChange, UnknownLocation> {
         self.known(location)?;
         let mut change = LocationChange::default();
-        let why: Arc<str> = Arc::from(reason::LOCATION);
         self.walk(location, |shard, index, trash| {
-            let entry = shard.entry(index);
-            if !entry.phase().is_before_release() {
+            let pending = shard.pending(index);
+            if !pending.phase.is_before_release() {
                 change.too_late += 1;
-            } else if entry.has_expired(now) {
+            } else if pending.has_expired(now) {
                 change.too_late += 1;
                 shard.expire(index, now, trash);
             } else {
                 change.changed += 1;
-                shard.end(
-                    index,
-                    Outcome::Cancelled,
-                    Some(Arc::clone(&why)),
-                    now,
-                    trash,
-                );
+                let why = Why::Rule(Rule::Location);
+                shard.end(index, Outcome::Cancelled, why, now, trash);
             }
         });
         Ok(change)
@@ -128,20 +127,20 @@ impl Engine {
         }
         let control = self.controls.of(to);
         self.walk(from, |shard, index, trash| {
-            let entry = shard.entry(index);
-            if !entry.phase().is_before_release() {
+            let pending = shard.pending(index);
+            if !pending.phase.is_before_release() {
                 change.too_late += 1;
                 return;
             }
-            if entry.has_expired(now) {
+            if pending.has_expired(now) {
                 change.too_late += 1;
                 shard.expire(index, now, trash);
                 return;
             }
             change.changed += 1;
-            shard.book.open(to, &control);
+            shard.book.open(to, || Arc::clone(&control));
             shard.move_to(index, to);
-            match shard.entry(index).phase() {
+            match shard.pending(index).phase {
                 // Whether it waits on is for the new location to say, at the next poll.
                 Phase::Held => shard.unpark(index, None, now, trash),
                 // It stands in the former location's line.
@@ -154,10 +153,10 @@ impl Engine {
     }
 
     /// A part of a location's pending requests, at most `limit` (and at least one where there are any),
-    /// and where to go on. The order is shard by shard, by arrival at the location; a request that
+    /// and where to go on. The order is shard by shard and otherwise means nothing; a request that
     /// arrives or ends during the listing may or may not be in it, every other is in it once.
     ///
-    /// O(`limit` + shards + stale lines passed over).
+    /// O(`limit` + shards + what the location held at its peak, where that is gone).
     ///
     /// # Errors
     /// A location that the directory does not know.
@@ -168,37 +167,25 @@ impl Engine {
         limit: usize,
     ) -> Result<LocationPage, UnknownLocation> {
         self.known(location)?;
-        let mut at = from.unwrap_or(ListCursor { shard: 0, stamp: 0 });
+        let mut at = from.unwrap_or(ListCursor::START);
         let mut requests = Vec::new();
         while let Some(cell) = self.shards.get(at.shard) {
             let shard = cell.lock();
-            let Some(page) = shard.book.page(location) else {
-                at = ListCursor {
-                    shard: at.shard + 1,
-                    stamp: 0,
-                };
-                continue;
-            };
-            let lines = page.lines_after(at.stamp);
-            let step = lines.len().min(WALK_STEP);
-            for line in &lines[..step] {
-                if requests.len() >= limit.max(1) {
-                    return Ok(LocationPage {
-                        requests,
-                        next: Some(at),
-                    });
-                }
-                at.stamp = line.stamp;
-                if let Some(entry) = shard.entries.get(line.index)
-                    && entry.stamp == line.stamp
-                {
-                    requests.push(status_of(entry));
-                }
+            let end = shard.book.page(location).map_or(0, Page::end);
+            let step = WALK_STEP.min(limit.max(1).saturating_sub(requests.len()));
+            shard.list(location, &mut at, step, |index| {
+                requests.push(status_of(shard.pending(index)));
+            });
+            if requests.len() >= limit.max(1) {
+                return Ok(LocationPage {
+                    requests,
+                    next: Some(at),
+                });
             }
-            if step == lines.len() {
+            if at.chunk >= end {
                 at = ListCursor {
                     shard: at.shard + 1,
-                    stamp: 0,
+                    ..ListCursor::START
                 };
             }
         }
@@ -208,35 +195,19 @@ impl Engine {
         })
     }
 
-    /// Visits every request that stands on the location's pages now, some lines a lock.
+    /// Visits every request that stands on the location's pages now, some a lock.
     fn walk(&self, location: LocationId, mut visit: impl FnMut(&mut Shard, u32, &mut Trash)) {
         let mut trash = Trash::new();
-        let mut lines: Vec<Line> = Vec::with_capacity(WALK_STEP);
+        let mut indexes: Vec<u32> = Vec::with_capacity(WALK_STEP);
         for cell in &self.shards {
-            let mut after = 0;
-            let end = cell.lock().book.stamp();
-            loop {
+            let mut at = ListCursor::START;
+            let end = cell.lock().book.page(location).map_or(0, Page::end);
+            while at.chunk < end {
                 let mut shard = cell.lock();
-                lines.clear();
-                if let Some(page) = shard.book.page(location) {
-                    let ahead = page.lines_after(after);
-                    lines.extend(
-                        ahead
-                            .iter()
-                            .take(WALK_STEP)
-                            .filter(|line| line.stamp <= end),
-                    );
-                }
-                let Some(last) = lines.last() else { break };
-                after = last.stamp;
-                for line in &lines {
-                    let live = shard
-                        .entries
-                        .get(line.index)
-                        .is_some_and(|e| e.stamp == line.stamp);
-                    if live {
-                        visit(&mut shard, line.index, &mut trash);
-                    }
+                indexes.clear();
+                shard.list(location, &mut at, WALK_STEP, |index| indexes.push(index));
+                for &index in &indexes {
+                    visit(&mut shard, index, &mut trash);
                 }
                 drop(shard);
                 trash.clear();
@@ -246,14 +217,47 @@ impl Engine {
 }
 
 impl Shard {
+    /// Calls `visit` with the next requests on a location's page, `step` at most, and moves the cursor past
+    /// them: past the page's end where there are no more.
+    fn list(
+        &self,
+        location: LocationId,
+        at: &mut ListCursor,
+        step: usize,
+        mut visit: impl FnMut(u32),
+    ) {
+        let Some(page) = self.book.page(location) else {
+            at.chunk = usize::MAX;
+            return;
+        };
+        let mut left = step;
+        for _ in 0..CHUNK_STEP {
+            if at.chunk >= page.end() {
+                return;
+            }
+            for (line, index) in self.book.lines(page, at.chunk) {
+                if line < at.line {
+                    continue;
+                }
+                if left == 0 {
+                    return;
+                }
+                visit(index);
+                left -= 1;
+                at.line = line + 1;
+            }
+            (at.chunk, at.line) = (at.chunk + 1, 0);
+        }
+    }
+
+    /// Enters a request on another location's page, which is open.
     fn move_to(&mut self, index: u32, to: LocationId) {
-        let entry = self
-            .entries
-            .get_mut(index)
-            .expect("an index found under the lock is in use");
-        let (from, phase) = (entry.location, entry.phase());
-        entry.location = to;
-        self.book.leave(from, phase);
-        self.book.enter(&mut self.entries, index);
+        let pending = self.pending(index);
+        let (line, phase) = (pending.line, pending.phase);
+        self.book.leave(line, phase);
+        let line = self.book.enter(to, index, phase);
+        let pending = self.pending_mut(index);
+        pending.entry.location = to;
+        pending.entry.line = line;
     }
 }

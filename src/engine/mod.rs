@@ -22,6 +22,7 @@
 //! a user gave is dropped. The state of the poll (`poll.rs`) is not locked but taken: there is one, and who
 //! finds it gone is told [`Busy`].
 
+mod batch;
 mod book;
 mod cell;
 mod config;
@@ -37,16 +38,22 @@ mod lines;
 mod location;
 mod locations;
 mod memory;
+mod news;
 mod observe;
+mod pending;
 mod poll;
 mod replies;
 mod rules;
 mod shard;
 mod slab;
+mod store;
 mod turn;
 mod wakeup;
+mod why;
 
 use std::fmt;
+
+use crossbeam_utils::CachePadded;
 
 pub use config::{ConfigError, EngineBuilder};
 pub use driver::{DriverOptions, Running, Shutdown, ShutdownReport};
@@ -56,16 +63,16 @@ pub use error::{
 };
 pub use location::Pace;
 pub use replies::{
-    Cancelled, Held, ListCursor, LocationChange, LocationPage, Poll, Position, Receipt,
+    Cancelled, Contention, Held, ListCursor, LocationChange, LocationPage, Poll, Position, Receipt,
     RequestStatus, Resumed,
 };
 
 use cell::ShardCell;
 use dispatch::Dispatch;
-use lines::LineNews;
 use location::Controls;
+use news::LineNews;
 use poll::Poller;
-use rules::Rules;
+use rules::{Counts, Rules};
 use wakeup::Wakeup;
 
 use crate::clock::Clock;
@@ -112,12 +119,11 @@ pub struct Engine {
     settings: EngineBuilder,
     shards: Box<[ShardCell]>,
     controls: Controls,
-    line_news: LineNews,
-    next_intake: AtomicU64,
+    line_news: Arc<LineNews>,
     closed: AtomicBool,
-    /// Gone while a poll runs.
-    poller: Mutex<Option<Box<Poller>>>,
-    lateness: Mutex<LatenessBook>,
+    /// Gone while a poll runs. Apart, as are the others that a poll writes, from what every call reads.
+    poller: CachePadded<Mutex<Option<Box<Poller>>>>,
+    lateness: CachePadded<Mutex<LatenessBook>>,
     router_panics: AtomicU64,
     /// There while dispatch workers run.
     dispatch: RwLock<Option<Arc<Dispatch>>>,
@@ -145,8 +151,11 @@ impl Engine {
         let rules = Arc::new(Rules {
             hash_key: [key as u64, (key >> 64) as u64],
             grace: settings.grace,
-            pending: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
+            counts: CachePadded::new(Counts {
+                pending: AtomicUsize::new(0),
+                next_intake: AtomicU64::new(1),
+            }),
+            in_flight: CachePadded::new(AtomicUsize::new(0)),
         });
         let remembered_max = settings.remembered_max.div_ceil(settings.shards);
         let shards = (0..settings.shards)
@@ -156,14 +165,13 @@ impl Engine {
             router,
             directory: settings.directory.clone().unwrap_or_default(),
             rules,
-            poller: Mutex::new(Some(Box::new(Poller::new(shards.len())))),
+            poller: CachePadded::new(Mutex::new(Some(Box::new(Poller::new(shards.len()))))),
+            controls: Controls::new(settings.default_pace),
             settings,
             shards,
-            controls: Controls::default(),
-            line_news: LineNews::default(),
-            next_intake: AtomicU64::new(1),
+            line_news: Arc::default(),
             closed: AtomicBool::new(false),
-            lateness: Mutex::default(),
+            lateness: CachePadded::default(),
             router_panics: AtomicU64::new(0),
             dispatch: RwLock::new(None),
             wakeup: Arc::default(),
@@ -181,7 +189,7 @@ impl Engine {
     /// Requests that have not ended.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.rules.pending.load(Ordering::Acquire)
+        self.rules.counts.pending.load(Ordering::Acquire)
     }
 
     /// Requests that were released and whose attempt has not ended.
@@ -197,6 +205,19 @@ impl Engine {
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         let events = self.shards.iter().filter_map(ShardCell::next_event);
         events.chain(self.line_news.next_event()).min()
+    }
+
+    /// How often the shards' locks were taken so far, and how often somebody had to wait for one. Where two threads
+    /// often do, more [`shards`](EngineBuilder::shards) help. O(shards), a short lock each, which is not counted.
+    #[must_use]
+    pub fn contention(&self) -> Contention {
+        let mut sum = Contention::default();
+        for cell in &self.shards {
+            let counted = cell.contention();
+            sum.acquisitions += counted.acquisitions;
+            sum.waits += counted.waits;
+        }
+        sum
     }
 
     /// Refuses further intake, for good: once this has returned, nothing new is accepted. A repeated intake is
@@ -235,6 +256,9 @@ impl Engine {
         }
         if let Some(poller) = self.poller.lock().as_ref() {
             poller.check_invariants(&self.shards);
+        }
+        if let Some(dispatch) = self.dispatch.read().clone() {
+            dispatch.check_invariants();
         }
     }
 }

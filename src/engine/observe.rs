@@ -7,13 +7,15 @@ use hashbrown::HashMap;
 use super::Engine;
 use super::cell::ShardCell;
 use super::entry::Phase;
+use super::why::Why;
 use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, RequestState};
 use crate::report::{Forecast, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 use crate::sync::{Arc, Ordering};
 
-/// Entries looked at while a shard is locked: few enough, where each is a cache miss, that nobody waits for long.
-const STEP: u32 = 256;
+/// Entries or pages copied while a shard is locked: few enough, where each is a cache miss or two, that nobody waits
+/// for long.
+const STEP: u32 = 64;
 
 impl Engine {
     /// What is scheduled, what was routed, how late, and what comes in the next 24 hours, by the hour.
@@ -69,9 +71,9 @@ impl Engine {
         let mut reasons: Vec<ReasonCount> = gathering
             .reasons
             .into_iter()
-            .map(|((outcome, reason), count)| ReasonCount {
+            .map(|((outcome, why), count)| ReasonCount {
                 outcome,
-                reason,
+                reason: why.text(),
                 count,
             })
             .collect();
@@ -126,16 +128,17 @@ fn sums<K: Ord + Copy>(
 struct Gathering {
     now: Timestamp,
     locations: HashMap<LocationId, Gathered>,
-    reasons: HashMap<(Outcome, Option<Arc<str>>), u64>,
+    reasons: HashMap<(Outcome, Why), u64>,
     all: Forecast,
     empty: Forecast,
-    oldest: Option<Oldest>,
+    oldest: Option<Waiting>,
     remembered: u64,
 }
 
-/// Of those due for equally long the first taken in, whatever shard it is in.
+/// A request that was not released yet. Of those due for equally long the first taken in is the oldest, whatever
+/// shard it is in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Oldest {
+struct Waiting {
     due: Timestamp,
     intake: u64,
     id: RequestId,
@@ -160,74 +163,83 @@ impl Gathering {
         })
     }
 
-    /// Counts by state and outcome, from the location book.
+    /// Counts by state and outcome, from the location book. Under the lock they are only copied.
     fn pages(&mut self, cell: &ShardCell) {
         let mut at = 0;
+        let mut states = Vec::with_capacity(STEP as usize);
+        let mut outcomes = Vec::with_capacity(2 * STEP as usize);
         loop {
             let shard = cell.lock();
             if at == 0 {
                 self.remembered += shard.memory.len() as u64;
             }
-            let pages = &shard.book.pages()[at..];
-            let step = pages.len().min(STEP as usize);
-            for page in &pages[..step] {
-                let gathered = self.location(page.location);
-                for (&state, count) in &mut gathered.states {
-                    *count += u64::from(page.count(state));
-                }
-                for (outcome, _, count) in page.outcomes() {
-                    *gathered.outcomes.entry(*outcome).or_default() += count;
-                }
-                for (outcome, reason, count) in page.outcomes() {
-                    let key = (*outcome, reason.clone());
-                    *self.reasons.entry(key).or_default() += count;
+            let end = shard.book.pages();
+            let until = end.min(at + STEP);
+            for page in (at..until).filter_map(|number| shard.book.page_at(number)) {
+                states.push((page.location, page.counts()));
+                let ended = page.outcomes();
+                outcomes
+                    .extend(ended.map(|(o, why, count)| (page.location, o, why.clone(), count)));
+            }
+            drop(shard);
+            for (location, counts) in states.drain(..) {
+                let gathered = self.location(location);
+                for ((_, sum), count) in gathered.states.iter_mut().zip(counts) {
+                    *sum += u64::from(count);
                 }
             }
-            at += step;
-            if step == pages.len() {
+            for (location, outcome, why, count) in outcomes.drain(..) {
+                let gathered = self.location(location);
+                *gathered.outcomes.entry(outcome).or_default() += count;
+                *self.reasons.entry((outcome, why)).or_default() += count;
+            }
+            if until == end {
                 return;
             }
+            at = until;
         }
     }
 
-    /// What falls due when, and what has been due for longest, from the entries.
+    /// What falls due when, and what has been due for longest, from the entries. Under the lock they are only
+    /// copied.
     fn entries(&mut self, cell: &ShardCell) {
         let mut from = 0;
+        let mut seen = Vec::with_capacity(STEP as usize);
         loop {
             let shard = cell.lock();
-            let end = shard.entries.end();
+            let end = shard.store.end();
             let until = end.min(from + STEP);
-            for index in from..until {
-                let Some(entry) = shard.entries.get(index) else {
-                    continue;
-                };
-                if !entry.phase().is_before_release() {
-                    continue;
-                }
+            let entries = (from..until).filter_map(|index| shard.store.get(index));
+            let waiting = entries.filter(|pending| pending.phase.is_before_release());
+            seen.extend(waiting.map(|pending| Waiting {
                 // A parked request is due since its processing time; the others when they are next
                 // looked at.
-                let due = if entry.phase() == Phase::Held {
-                    entry.due
-                } else {
-                    entry.eligible
-                };
-                self.all.count(self.now, due);
-                let now = self.now;
-                self.location(entry.location).forecast.count(now, due);
-                let overdue = Oldest {
-                    due,
-                    intake: entry.intake,
-                    id: entry.id,
-                    location: entry.location,
-                };
-                if due < now && self.oldest.is_none_or(|oldest| overdue < oldest) {
-                    self.oldest = Some(overdue);
-                }
+                due: match pending.phase {
+                    Phase::Held => pending.due,
+                    _ => pending.eligible(),
+                },
+                intake: pending.intake,
+                id: pending.id(),
+                location: pending.location,
+            }));
+            drop(shard);
+            for waiting in seen.drain(..) {
+                self.count(waiting);
             }
             if until == end {
                 return;
             }
             from = until;
+        }
+    }
+
+    fn count(&mut self, waiting: Waiting) {
+        let now = self.now;
+        self.all.count(now, waiting.due);
+        let gathered = self.location(waiting.location);
+        gathered.forecast.count(now, waiting.due);
+        if waiting.due < now && self.oldest.is_none_or(|oldest| waiting < oldest) {
+            self.oldest = Some(waiting);
         }
     }
 }

@@ -1,13 +1,20 @@
 //! The poll: the only place where anything is released.
 //!
 //! A poll moves what is due from the wheels into their shards' ready heaps, in bounded steps, and releases
-//! the smallest of the heaps' heads (and of those of the paced locations' open lines), over and over, until nothing due is left or the budget is used up.
-//! A head is released only when no wheel holds anything due at its tick or before it; so the order is by
-//! tick, then priority, then intake, over all shards and whatever the budget.
+//! the smallest of the heaps' heads and of those of the open lines, over and over, until nothing due is left
+//! or the budget is used up. A head is released only when no wheel holds anything due at its tick or before
+//! it; so the order is by tick, then priority, then intake, over all shards and whatever the budget.
 //!
-//! What becomes of a request whose turn it is stands in `turn.rs`; who waits for a pace, in `lines.rs`.
+//! What its location or dispatch has no room for is put into the location's line and no longer stands in the
+//! way. The poll is never stopped by dispatch: it goes on to the other locations, leases run out, lifespans
+//! end. Lines that wait for their turn at a place are served while places are free, each before whatever
+//! stands in the heaps with a greater key: so the order within a location holds.
+//!
+//! What becomes of a request whose turn it is stands in `turn.rs`; who waits for what, in `lines.rs`.
 
-use hashbrown::HashMap;
+use std::time::Duration;
+
+use hashbrown::{HashMap, HashSet};
 
 use super::Engine;
 use super::cell::ShardCell;
@@ -15,16 +22,14 @@ use super::dispatch::Dispatch;
 use super::entry::Phase;
 use super::error::Busy;
 use super::gaps::Gaps;
-use super::lines::Lines;
+use super::lines::{Gate, Lines};
+use super::location::LocationControl;
 use super::replies::Poll;
-use super::shard::{ReadyKey, Trash};
+use super::shard::{FIRE_STEP, ReadyKey, Trash};
 use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::RoutingCommand;
 use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
-
-/// Timers fired while a shard is locked: few enough that who waits for the lock does not wait for long.
-const FIRE_STEP: usize = 128;
 
 /// Timers that a poll may fire beyond its budget, so that polls with a budget of one get along.
 const FIRE_MIN: usize = 4096;
@@ -33,12 +38,16 @@ const FIRE_MIN: usize = 4096;
 pub(super) struct Poller {
     /// Each shard's head of the ready heap. Only a poll touches the heaps, so that these stay true.
     heads: Box<[Option<ReadyKey>]>,
-    /// Requests that wait for their location's pace.
+    /// Requests that wait for their location's pace, or for room in dispatch.
     pub(super) lines: Lines,
+    /// The dispatch that the lines know of.
+    dispatch: Option<Arc<Dispatch>>,
     gaps: Gaps,
     /// What the router said in this poll.
     pub(super) consultations: HashMap<(LocationId, Media), Consultation>,
     pub(super) batch: Vec<(Attempt, RoutingCommand)>,
+    /// How late releases were, to be recorded.
+    pub(super) lateness: Vec<(LocationId, Duration)>,
 }
 
 impl Poller {
@@ -46,23 +55,31 @@ impl Poller {
         Self {
             heads: vec![None; shards].into(),
             lines: Lines::default(),
+            dispatch: None,
             gaps: Gaps::default(),
             consultations: HashMap::new(),
             batch: Vec::new(),
+            lateness: Vec::new(),
         }
     }
 
     pub(super) fn check_invariants(&self, shards: &[ShardCell]) {
-        let keys = self.lines.check_invariants();
+        let mut found = HashSet::new();
+        self.lines.check_invariants(|location, (key, place)| {
+            if shards[*place].lock().stands_in_line(location, key) {
+                assert!(found.insert((*place, key.index)), "it stands in line once");
+            }
+        });
         let count = |phase| {
             shards
                 .iter()
                 .map(|cell| cell.lock().count(phase))
                 .sum::<usize>()
         };
-        assert!(
-            keys >= count(Phase::InLine),
-            "every request in line has its key"
+        assert_eq!(
+            found.len(),
+            count(Phase::InLine),
+            "every request in line has its key in its own location's"
         );
         assert_eq!(count(Phase::Examining), 0, "no poll runs");
     }
@@ -108,6 +125,8 @@ impl Engine {
         let mut polling = Polling {
             engine: self,
             dispatch: self.dispatch.read().clone(),
+            places: 0,
+            turn: None,
             poller: Some(taken.ok_or(Busy)?),
             now,
             budget,
@@ -134,6 +153,10 @@ impl Engine {
 pub(super) struct Polling<'a> {
     pub(super) engine: &'a Engine,
     pub(super) dispatch: Option<Arc<Dispatch>>,
+    /// Places that are free in dispatch, at least.
+    pub(super) places: usize,
+    /// The location whose turn at a place it is.
+    pub(super) turn: Option<LocationId>,
     /// There until the end.
     poller: Option<Box<Poller>>,
     pub(super) now: Timestamp,
@@ -151,11 +174,12 @@ impl Drop for Polling<'_> {
     }
 }
 
-/// Where the next request comes from: a shard's ready heap, or a paced location's line.
+/// Where the next request comes from: a shard's ready heap, an open line, or the line whose turn it is.
 #[derive(Clone, Copy)]
 enum Source {
     Shard(usize),
     Line(LocationId),
+    Turn(LocationId),
 }
 
 impl<'e> Polling<'e> {
@@ -173,6 +197,7 @@ impl<'e> Polling<'e> {
         self.forget();
         self.open_lines(stepped_back);
         loop {
+            self.hear_of_room();
             let head = self.first_head();
             let horizon = head.map_or(now, |(_, key)| key.tick);
             if self.fire_up_to(horizon) {
@@ -185,6 +210,9 @@ impl<'e> Polling<'e> {
             }
             let Some((source, _)) = head else {
                 self.poller().gaps.caught_up();
+                if self.has_place_for_a_turn() {
+                    continue;
+                }
                 break;
             };
             if self.stop.load(Ordering::Acquire) {
@@ -198,22 +226,13 @@ impl<'e> Polling<'e> {
                 self.poll.more = true;
                 break;
             }
-            if self
-                .dispatch
-                .as_ref()
-                .is_some_and(|dispatch| dispatch.is_full())
-            {
-                // Nothing is released, but leases run out and lifespans end all the same.
-                if self.fire_up_to(self.now) {
-                    continue;
-                }
-                self.poll.blocked = true;
-                break;
-            }
             self.examine(source);
         }
         self.route_batch();
-        let next = self.poller().lines.next_event();
+        self.record_lateness();
+        let lines = &self.poller().lines;
+        let (next, blocked) = (lines.next_event(), lines.any_wait_for_dispatch());
+        self.poll.blocked = blocked;
         self.engine.line_news.publish(next);
     }
 
@@ -221,43 +240,102 @@ impl<'e> Polling<'e> {
     fn forget(&mut self) {
         for cell in &self.engine.shards {
             if cell.memory_may_forget(self.now) {
-                cell.lock().forget(self.now);
+                cell.lock().forget(self.now, &mut self.trash);
+                self.trash.clear();
             }
         }
     }
 
-    /// Opens the lines of locations whose next token has come. A clock that stepped back, and another pace,
-    /// change when that is.
+    /// Opens the lines of locations whose next token has come. A clock that stepped back, another pace and
+    /// another dispatch change when that is.
     fn open_lines(&mut self, stepped_back: bool) {
-        let mut locations = self.engine.line_news.take_changed();
+        let mut locations = self.engine.line_news.take_paced();
+        let known = self.poller().dispatch.as_ref().map(Arc::as_ptr);
+        let is_another = known != self.dispatch.as_ref().map(Arc::as_ptr);
+        if is_another {
+            let dispatch = self.dispatch.clone();
+            let poller = self.poller();
+            poller.dispatch = dispatch;
+            poller.lines.forget_dispatch();
+        }
         if stepped_back {
             self.engine.controls.step_back(self.now);
+        }
+        if stepped_back || is_another {
             locations.extend(self.poller().lines.locations());
         }
+        self.hear_of_room();
         for location in locations {
             self.place_line(location);
         }
         let now = self.now;
-        self.poller().lines.open_up(now);
-    }
-
-    /// Has a location's line, where there is one, open when the location has its next token.
-    pub(super) fn place_line(&mut self, location: LocationId) {
-        let (engine, now) = (self.engine, self.now);
-        let lines = &mut self.poller().lines;
-        if lines.has(location) {
-            lines.place(location, engine.controls.of(location).next_token(now), now);
+        while let Some(location) = self.poller().lines.take_opening(now) {
+            self.place_line(location);
         }
     }
 
-    /// The first of all requests whose turn it is: the heads of the ready heaps and of the open lines.
+    /// Takes note of what the workers have made room for.
+    fn hear_of_room(&mut self) {
+        for location in self.engine.line_news.take_roomy() {
+            self.poller().lines.set_roomy(location);
+            self.place_line(location);
+        }
+        if self.places == 0
+            && let Some(dispatch) = &self.dispatch
+        {
+            self.places = dispatch.free();
+        }
+    }
+
+    /// Whether a place came free for a line that waits for its turn. Where none did, a worker rings.
+    fn has_place_for_a_turn(&mut self) -> bool {
+        self.poller().lines.any_turns()
+            && self
+                .dispatch
+                .as_ref()
+                .is_some_and(|dispatch| dispatch.has_place())
+    }
+
+    /// Whether a release needs its turn: no place is free, or others wait for one.
+    fn is_contended(&mut self) -> bool {
+        self.dispatch.is_some() && (self.places == 0 || self.poller().lines.any_turns())
+    }
+
+    /// What a location has to wait for before anything of it is released.
+    pub(super) fn gate(&mut self, location: LocationId, control: &LocationControl) -> Gate {
+        if self.poller().lines.is_full(location) {
+            return Gate::Room;
+        }
+        let opens = control.next_token(self.now);
+        if opens > self.now {
+            Gate::Token(opens)
+        } else if self.turn != Some(location) && self.is_contended() {
+            Gate::Turn
+        } else {
+            Gate::Open
+        }
+    }
+
+    /// Places a location's line, where there is one, at its gate.
+    pub(super) fn place_line(&mut self, location: LocationId) {
+        if self.poller().lines.has(location) {
+            let control = self.engine.controls.of(location);
+            let (gate, now) = (self.gate(location, &control), self.now);
+            self.poller().lines.place(location, gate, now);
+        }
+    }
+
+    /// The first of all requests whose turn it is: the heads of the ready heaps, of the open lines, and of the
+    /// line whose turn it is at a free place.
     fn first_head(&self) -> Option<(Source, ReadyKey)> {
         let poller = self.poller.as_ref()?;
         let heads = poller.heads.iter().enumerate();
         let ready = heads.filter_map(|(place, head)| Some((Source::Shard(place), (*head)?)));
-        let lined = poller.lines.first();
+        let open = poller.lines.first();
+        let turn = poller.lines.first_turn().filter(|_| self.places > 0);
         ready
-            .chain(lined.map(|(location, key)| (Source::Line(location), key)))
+            .chain(open.map(|(location, key)| (Source::Line(location), key)))
+            .chain(turn.map(|(location, key)| (Source::Turn(location), key)))
             .min_by_key(|&(_, key)| key)
             // The clock may have stepped back since it became ready.
             .filter(|(_, key)| key.tick <= self.now)
@@ -300,7 +378,7 @@ impl<'e> Polling<'e> {
                 self.poller().heads[place] = shard.head();
                 dropped
             }
-            Source::Line(location) => {
+            Source::Line(location) | Source::Turn(location) => {
                 let engine = self.engine;
                 let lines = &mut self.poller().lines;
                 let Some((key, place)) = lines.take_head(location) else {
@@ -308,13 +386,13 @@ impl<'e> Polling<'e> {
                 };
                 let mut shard = engine.shards[place].lock();
                 let stands = shard.stands_in_line(location, &key);
-                let overtaken = stands && shard.entry(key.index).is_overtaken(now);
+                let overtaken = stands && shard.pending(key.index).is_overtaken(now);
                 if overtaken {
                     shard.wait(key.index);
                 }
                 drop(shard);
                 if stands && !overtaken {
-                    lines.add(location, (key, place));
+                    lines.add(location, (key, place), |_| true);
                 }
                 self.place_line(location);
                 !stands || overtaken
@@ -334,12 +412,16 @@ impl<'e> Polling<'e> {
                 self.poller().heads[place] = shard.head();
                 self.examine_entry(place, taken, shard);
             }
-            Source::Line(location) => {
+            Source::Line(location) | Source::Turn(location) => {
+                if matches!(source, Source::Turn(_)) {
+                    self.turn = Some(location);
+                }
                 if let Some((key, place)) = self.poller().lines.take_head(location) {
                     let mut shard = engine.shards[place].lock();
                     let taken = shard.take_from_line(location, &key);
                     self.examine_entry(place, taken, shard);
                 }
+                self.turn = None;
                 self.place_line(location);
             }
         }

@@ -30,6 +30,19 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
+impl Receipt {
+    /// What stands in a batch's answers until the answer is known.
+    pub(super) fn nothing(id: RequestId) -> Self {
+        Self {
+            id,
+            position: Position { stream: 0, lsn: 0 },
+            state: RequestState::Scheduled,
+            outcome: None,
+            duplicate: false,
+        }
+    }
+}
+
 /// A cancelled request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled {
@@ -87,7 +100,17 @@ pub struct LocationChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListCursor {
     pub(super) shard: usize,
-    pub(super) stamp: u64,
+    /// The chunk of the location's page, and the line in it, that come next.
+    pub(super) chunk: usize,
+    pub(super) line: u32,
+}
+
+impl ListCursor {
+    pub(super) const START: Self = Self {
+        shard: 0,
+        chunk: 0,
+        line: 0,
+    };
 }
 
 /// A part of a location's listing.
@@ -109,8 +132,19 @@ pub struct Poll {
     pub released: usize,
     /// Something due is left, for want of budget: poll again at once.
     pub more: bool,
-    /// Something due is left, because the dispatch workers' queue is full.
+    /// Something due is left, because the dispatch workers' queue has no place for it, or its location's
+    /// share of the queue has none. It waits in order, and makes a poll due when there is room; other locations go on.
     pub blocked: bool,
-    /// When a poll next has something to do, or earlier.
+    /// When a poll next has something to do by itself, or earlier. (Room in dispatch comes at no known time;
+    /// [`Engine::next_wakeup`](super::Engine::next_wakeup) says so when it has come.)
     pub next_wakeup: Option<Timestamp>,
+}
+
+/// How the engine's shard locks were taken, by whatever took them: callers, polls, reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contention {
+    /// How often a lock was taken.
+    pub acquisitions: u64,
+    /// How often of these somebody else had it, so that the taker had to wait.
+    pub waits: u64,
 }

@@ -3,19 +3,29 @@
 use std::hash::Hasher;
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
 use siphasher::sip::SipHasher13;
 
 use crate::ids::RequestId;
-use crate::sync::AtomicUsize;
+use crate::sync::{AtomicU64, AtomicUsize};
 
 /// What all shards share.
 pub(super) struct Rules {
     pub(super) hash_key: [u64; 2],
     pub(super) grace: Duration,
-    /// Pending requests of the whole engine.
+    /// What every intake and every end changes: on a cache line of its own, so that it takes nothing along that
+    /// is only read.
+    pub(super) counts: CachePadded<Counts>,
+    /// Pending requests that are released and whose attempt has not ended.
+    pub(super) in_flight: CachePadded<AtomicUsize>,
+}
+
+/// Counts over the whole engine.
+pub(super) struct Counts {
+    /// Pending requests.
     pub(super) pending: AtomicUsize,
-    /// Those of them that are released and whose attempt has not ended.
-    pub(super) in_flight: AtomicUsize,
+    /// The next number in the order of intake.
+    pub(super) next_intake: AtomicU64,
 }
 
 impl Rules {
@@ -23,10 +33,10 @@ impl Rules {
     /// that nobody who chooses ids can crowd one shard.
     pub(super) fn hash(&self, id: RequestId) -> u64 {
         let [key0, key1] = self.hash_key;
-        let mut hasher = SipHasher13::new_with_keys(key0, key1);
-        hasher.write_u8(u8::from(id.is_uuid()));
-        hasher.write(&id.value().to_le_bytes());
-        hasher.finish()
+        let mut form = [0; 17];
+        form[0] = u8::from(id.is_uuid());
+        form[1..].copy_from_slice(&id.value().to_le_bytes());
+        SipHasher13::new_with_keys(key0, key1).hash(&form)
     }
 }
 

@@ -6,25 +6,70 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::hint::black_box;
 use std::time::Duration;
 
 use super::book::Book;
-use super::entry::{Entry, Phase, Verdict, reason};
+use super::entry::{Entry, Flags, Phase};
 use super::gaps::Gaps;
-use super::index::Index;
-use super::memory::{Ended, Memory};
+use super::index::{Index, Place, tag_of};
+use super::memory::{End, Ended, Memory};
+use super::pending::{Pending, PendingMut, Verdict};
 use super::rules::{Rules, spread_of};
-use super::slab::Slab;
+use super::slab::NONE;
+use super::store::{Gone, Store};
+use super::why::{Rule, Why};
 use crate::ids::{LocationId, Priority, RequestId, Timestamp};
 use crate::lifecycle::Outcome;
+use crate::request::InteractionRequest;
 use crate::sync::{Arc, Ordering};
 use crate::wheel::{Advance, Wheel};
+
+/// Timers fired while a shard is locked: few enough that who waits for the lock does not wait for long.
+pub(super) const FIRE_STEP: usize = 64;
 
 /// The ready heap is rebuilt when it is longer than this and more than half stale.
 const READY_COMPACT_MIN: usize = 64;
 
-/// Ended entries, to be dropped when no lock is held.
-pub(super) type Trash = Vec<Entry>;
+/// What the user gave and ended requests held, to be dropped when no lock is held. One of a kind takes no
+/// allocation.
+#[derive(Default)]
+pub(super) struct Trash {
+    first: Option<Gone>,
+    others: Vec<Gone>,
+    told: Vec<Arc<str>>,
+}
+
+impl Trash {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    fn push(&mut self, gone: Gone) {
+        if gone.is_nothing() {
+            return;
+        }
+        match &self.first {
+            None => self.first = Some(gone),
+            Some(_) => self.others.push(gone),
+        }
+    }
+
+    /// Drops what is in it: not under a lock.
+    pub(super) fn clear(&mut self) {
+        self.first = None;
+        self.others.clear();
+        self.told.clear();
+    }
+}
+
+/// What is known of an id.
+pub(super) enum Known<'a> {
+    Unknown,
+    /// Under this index.
+    Pending(u32),
+    Ended(&'a Ended),
+}
 
 /// The order of release: by tick, then priority (greater first), then intake. A retry or a recheck goes
 /// before what falls due at its tick for the first time, because its processing time is the earlier one.
@@ -40,8 +85,8 @@ pub(super) struct ReadyKey {
 /// What lies behind a shard's lock.
 pub(super) struct Shard {
     pub(super) wheel: Wheel<u32>,
-    pub(super) entries: Slab<Entry>,
-    index: Index,
+    pub(super) store: Store,
+    pub(super) index: Index,
     pub(super) book: Book,
     ready: BinaryHeap<Reverse<ReadyKey>>,
     ready_live: usize,
@@ -54,35 +99,71 @@ impl Shard {
     pub(super) fn new(rules: Arc<Rules>, remember: Duration, remembered_max: usize) -> Self {
         Self {
             wheel: Wheel::new(),
-            entries: Slab::new(),
-            index: Index::default(),
+            store: Store::new(),
+            index: Index::new(),
             book: Book::new(),
             ready: BinaryHeap::new(),
             ready_live: 0,
             memory: Memory::new(remember, remembered_max),
             rules,
-            fired: Vec::new(),
+            fired: Vec::with_capacity(FIRE_STEP),
         }
     }
 
     // ---- finding ----
 
-    pub(super) fn find(&self, id: RequestId, hash: u64) -> Option<u32> {
-        self.index.find(hash, |index| {
-            self.entries.get(index).is_some_and(|entry| entry.id == id)
-        })
+    /// What is known of an id, whether or not it is past the span for which it is remembered.
+    pub(super) fn known(&self, id: RequestId, hash: u64) -> Known<'_> {
+        let is_it = |place: Place| match place.entry() {
+            Some(index) => self
+                .store
+                .entry(index)
+                .is_some_and(|entry| entry.id() == id),
+            None => self.memory.at(place).is_some_and(|ended| ended.id() == id),
+        };
+        let Some(place) = self.index.find(tag_of(hash), is_it) else {
+            return Known::Unknown;
+        };
+        match (place.entry(), self.memory.at(place)) {
+            (Some(index), _) => Known::Pending(index),
+            (None, Some(ended)) => Known::Ended(ended),
+            (None, None) => Known::Unknown,
+        }
     }
 
-    /// The entry, which the caller has just found under this lock.
-    pub(super) fn entry(&self, index: u32) -> &Entry {
-        self.entries
+    pub(super) fn find(&self, id: RequestId, hash: u64) -> Option<u32> {
+        match self.known(id, hash) {
+            Known::Pending(index) => Some(index),
+            Known::Ended(_) | Known::Unknown => None,
+        }
+    }
+
+    /// The request, which the caller has just found under this lock.
+    #[inline]
+    pub(super) fn pending(&self, index: u32) -> Pending<'_> {
+        self.store
             .get(index)
             .expect("an index found under the lock is in use")
     }
 
-    pub(super) fn entry_mut(&mut self, index: u32) -> &mut Entry {
-        self.entries
+    #[inline]
+    pub(super) fn pending_mut(&mut self, index: u32) -> PendingMut<'_> {
+        self.store
             .get_mut(index)
+            .expect("an index found under the lock is in use")
+    }
+
+    #[inline]
+    fn entry(&self, index: u32) -> &Entry {
+        self.store
+            .entry(index)
+            .expect("an index found under the lock is in use")
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, index: u32) -> &mut Entry {
+        self.store
+            .entry_mut(index)
             .expect("an index found under the lock is in use")
     }
 
@@ -93,78 +174,96 @@ impl Shard {
 
     // ---- arriving and leaving ----
 
-    /// Takes in an entry whose location's page is open, and for which there is room below `max_pending`,
-    /// which lies below 2^31.
-    pub(super) fn insert(&mut self, entry: Entry, hash: u64) {
-        let index = self.entries.insert(entry);
-        self.index.insert(hash, index);
-        self.book.enter(&mut self.entries, index);
-        self.wait(index);
+    /// Takes a request in whose id is not pending, whose location's page is open, and for which there is room
+    /// below `max_pending`. Leaves a shell of it, to be dropped when no lock is held. Returns when it is to be
+    /// looked at.
+    pub(super) fn insert(
+        &mut self,
+        request: &mut InteractionRequest,
+        fingerprint: u64,
+        hash: u64,
+        intake: u64,
+        now: Timestamp,
+    ) -> Timestamp {
+        let id = request.id;
+        let tag = tag_of(hash);
+        let forgotten = self.index.find(tag, |place| {
+            self.memory.at(place).is_some_and(|ended| ended.id() == id)
+        });
+        let index = self.store.insert(request, fingerprint, intake, now);
+        match forgotten {
+            // A record of the same id, past its span, makes way.
+            Some(place) => drop(self.index.replace(tag, place, Place::pending(index))),
+            None => self.index.insert(tag, Place::pending(index)),
+        }
+        let line = self.book.enter(request.location, index, Phase::Waiting);
+        self.entry_mut(index).line = line;
+        self.arm_waiting(index)
     }
 
-    /// Ends a request: out of wheel, index and book, into the memory; what the user gave goes to the
-    /// trash.
+    /// Ends a request: out of wheel, store and book, into the memory; what the user gave goes to the trash.
     pub(super) fn end(
         &mut self,
         index: u32,
         outcome: Outcome,
-        why: Option<Arc<str>>,
+        why: Why,
         now: Timestamp,
         trash: &mut Trash,
     ) {
         self.leave_phase(index);
-        let entry = self
-            .entries
-            .remove(index)
-            .expect("an index found under the lock is in use");
-        let rules = Arc::clone(&self.rules);
-        let hash = |id| rules.hash(id);
-        let indexed = self.index.remove(hash(entry.id), index);
-        debug_assert!(indexed, "a pending request stands in the index");
-        self.book.leave(entry.location, entry.phase());
-        self.book.complete(entry.location, outcome, why.as_ref());
-        let record = Ended {
-            id: entry.id,
-            fingerprint: entry.fingerprint,
-            intake: entry.intake,
-            location: entry.location,
+        let pending = self.pending(index);
+        let (id, location, line, phase) =
+            (pending.id(), pending.location, pending.line, pending.phase);
+        let end = End {
+            id,
+            fingerprint: pending.fingerprint,
+            intake: pending.intake,
+            location,
+            due: pending.due,
+            attempts: pending.attempts(),
+            revision: pending.revision(),
             outcome,
-            reason: why,
-            due: entry.due,
-            attempts: entry.attempts,
-            revision: entry.revision,
+            why,
             ended: now,
         };
-        self.memory.remember(record, hash);
-        if !entry.phase().is_before_release() {
+        if let Some(gone) = self.store.remove(index) {
+            trash.push(gone);
+        }
+        self.book.leave(line, phase);
+        self.book.complete(location, outcome, &end.why);
+        let tag = tag_of(self.rules.hash(id));
+        let (index, told) = (Place::pending(index), &mut trash.told);
+        self.memory.remember(end, tag, index, &mut self.index, told);
+        if !phase.is_before_release() {
             self.rules.in_flight.fetch_sub(1, Ordering::AcqRel);
         }
-        self.rules.pending.fetch_sub(1, Ordering::AcqRel);
-        trash.push(entry);
+        self.rules.counts.pending.fetch_sub(1, Ordering::AcqRel);
     }
 
-    pub(super) fn forget(&mut self, now: Timestamp) -> bool {
-        let rules = Arc::clone(&self.rules);
-        self.memory.forget(now, |id| rules.hash(id))
+    /// Forgets some of what is past its span, and says whether more is.
+    pub(super) fn forget(&mut self, now: Timestamp, trash: &mut Trash) -> bool {
+        self.memory.forget(now, &mut self.index, &mut trash.told)
     }
 
     // ---- phases ----
 
     /// Waits for `eligible`, or for what overtakes it where that is earlier.
     pub(super) fn wait(&mut self, index: u32) {
-        let entry = self.entry(index);
-        let eligible = entry.eligible;
-        let time = entry
-            .overtaken_at()
-            .map_or(eligible, |time| time.min(eligible));
         self.set_phase(index, Phase::Waiting);
+        self.arm_waiting(index);
+    }
+
+    /// Arms a request that waits; returns when it is to be looked at.
+    fn arm_waiting(&mut self, index: u32) -> Timestamp {
+        let time = self.pending(index).waits_until();
         self.arm(index, time);
+        time
     }
 
     /// Waits in its location's line, by the key that it is given, for a token of its pace.
     pub(super) fn stand_in_line(&mut self, index: u32) -> ReadyKey {
         self.set_phase(index, Phase::InLine);
-        if let Some(time) = self.entry(index).overtaken_at() {
+        if let Some(time) = self.pending(index).overtaken_at() {
             self.arm(index, time);
         }
         self.key(index)
@@ -173,11 +272,8 @@ impl Shard {
     /// Parks a request that fell due on hold. Its lifespan goes on.
     pub(super) fn park(&mut self, index: u32) {
         self.set_phase(index, Phase::Held);
-        let entry = self.entry_mut(index);
-        if !entry.examined {
-            entry.judged = false;
-        }
-        if let Some(end) = entry.not_after() {
+        self.pending_mut(index).meet_hold();
+        if let Some(end) = self.pending(index).not_after() {
             self.arm(index, end);
         }
     }
@@ -185,8 +281,8 @@ impl Shard {
     pub(super) fn set_phase(&mut self, index: u32, phase: Phase) {
         self.leave_phase(index);
         let entry = self.entry_mut(index);
-        let (location, before) = (entry.location, entry.phase());
-        entry.set_phase(phase);
+        let (location, before) = (entry.location, entry.phase);
+        entry.phase = phase;
         self.book.change(location, before, phase);
         match (before.is_before_release(), phase.is_before_release()) {
             (true, false) => drop(self.rules.in_flight.fetch_add(1, Ordering::AcqRel)),
@@ -198,15 +294,14 @@ impl Shard {
     /// Goes to the router: from now on the attempt's lease is good.
     pub(super) fn start_routing(&mut self, index: u32) {
         self.set_phase(index, Phase::Routing);
-        let entry = self.entry_mut(index);
-        entry.open_attempt = entry.attempts;
+        self.pending_mut(index).open_attempt();
     }
 
     fn leave_phase(&mut self, index: u32) {
         let entry = self.entry_mut(index);
-        let timer = entry.timer.take();
-        let was_ready = entry.phase() == Phase::Ready;
-        if let Some(timer) = timer {
+        let timer = std::mem::replace(&mut entry.timer, NONE);
+        let was_ready = entry.phase == Phase::Ready;
+        if let Some(timer) = self.wheel.handle_at(timer) {
             self.wheel.cancel(timer);
         }
         if was_ready {
@@ -216,23 +311,21 @@ impl Shard {
     }
 
     pub(super) fn arm(&mut self, index: u32, time: Timestamp) {
-        let entry = self.entry_mut(index);
-        entry.armed = time;
-        let timer = entry.timer;
+        let timer = self.wheel.handle_at(self.entry(index).timer);
         if timer.is_some_and(|timer| self.wheel.reschedule(timer, time.as_millis())) {
             return;
         }
         let timer = self.wheel.schedule(time.as_millis(), index);
-        self.entry_mut(index).timer = Some(timer);
+        self.entry_mut(index).timer = timer.index();
     }
 
     fn key(&self, index: u32) -> ReadyKey {
-        let entry = self.entry(index);
+        let pending = self.pending(index);
         ReadyKey {
-            tick: entry.eligible,
-            due: entry.due,
-            priority: Reverse(entry.priority),
-            intake: entry.intake,
+            tick: pending.eligible(),
+            due: pending.due,
+            priority: Reverse(pending.priority),
+            intake: pending.intake,
             index,
         }
     }
@@ -284,8 +377,8 @@ impl Shard {
 
     /// Whether a key's request still waits for its turn in this phase, by this key.
     fn stands(&self, key: &ReadyKey, phase: Phase) -> bool {
-        self.entries.get(key.index).is_some_and(|entry| {
-            entry.phase() == phase && entry.intake == key.intake && entry.eligible == key.tick
+        self.store.get(key.index).is_some_and(|pending| {
+            pending.phase == phase && pending.intake == key.intake && pending.eligible() == key.tick
         })
     }
 
@@ -296,7 +389,7 @@ impl Shard {
             return false;
         };
         let is_live = self.stands(&key, Phase::Ready);
-        if is_live && !self.entry(key.index).is_overtaken(now) {
+        if is_live && !self.pending(key.index).is_overtaken(now) {
             return false;
         }
         self.ready.pop();
@@ -320,9 +413,11 @@ impl Shard {
         let advance = self
             .wheel
             .advance(now.as_millis(), step, |timer| fired.push(timer.value));
+        self.touch(&fired);
         for index in fired.drain(..) {
-            self.entry_mut(index).timer = None;
-            match self.entry(index).phase() {
+            let entry = self.entry_mut(index);
+            entry.timer = NONE;
+            match entry.phase {
                 Phase::Waiting | Phase::InLine => {
                     self.sight(index, now, trash, |due, grace| {
                         // A gap may be from before the clock stepped back.
@@ -331,8 +426,8 @@ impl Shard {
                 }
                 Phase::Held => self.expire(index, now, trash),
                 Phase::Routing => {
-                    self.entry_mut(index).redelivery = true;
-                    self.fail_attempt(index, reason::LEASE, None, now, trash);
+                    self.entry_mut(index).flags.set(Flags::REDELIVERY, true);
+                    self.fail_attempt(index, Rule::Lease, None, now, trash);
                 }
                 Phase::Ready | Phase::Examining | Phase::Released => {
                     unreachable!("no timer is armed in this phase")
@@ -341,6 +436,20 @@ impl Shard {
         }
         self.fired = fired;
         advance
+    }
+
+    /// Loads what falling due, and then release, need of these requests into the cache: first all entries, then
+    /// all that is found through them, so that the misses of each overlap.
+    fn touch(&self, indexes: &[u32]) {
+        let touch = |sum, &index: &u32| sum ^ self.store.touch(index);
+        black_box(indexes.iter().fold(0, touch));
+        let mut sum = 0;
+        for &index in indexes {
+            let entry = self.entry(index);
+            sum ^= self.index.touch(tag_of(self.rules.hash(entry.id())));
+            sum ^= self.book.touch_line(entry.location, entry.line);
+        }
+        black_box(sum);
     }
 
     /// A waiting request's time has come.
@@ -352,11 +461,12 @@ impl Shard {
         missed: impl Fn(Timestamp, Duration) -> bool,
     ) {
         let grace = self.rules.grace;
-        match self.entry_mut(index).sight(now, |due| missed(due, grace)) {
+        let verdict = self.pending_mut(index).sight(now, |due| missed(due, grace));
+        match verdict {
             Verdict::Due => self.make_ready(index),
             Verdict::Later => self.wait(index),
-            Verdict::Ended(outcome, why) => {
-                self.end(index, outcome, Some(Arc::from(why)), now, trash)
+            Verdict::Ended(outcome, rule) => {
+                self.end(index, outcome, Why::Rule(rule), now, trash);
             }
         }
     }
@@ -374,10 +484,13 @@ impl Shard {
             held_since.is_some_and(|since| since <= due) && due.saturating_add(grace) <= now
         };
         let grace = self.rules.grace;
-        match self.entry_mut(index).sight(now, |due| covered(due, grace)) {
+        let verdict = self
+            .pending_mut(index)
+            .sight(now, |due| covered(due, grace));
+        match verdict {
             Verdict::Due | Verdict::Later => self.wait(index),
-            Verdict::Ended(outcome, why) => {
-                self.end(index, outcome, Some(Arc::from(why)), now, trash)
+            Verdict::Ended(outcome, rule) => {
+                self.end(index, outcome, Why::Rule(rule), now, trash);
             }
         }
     }
@@ -388,81 +501,76 @@ impl Shard {
     pub(super) fn fail_attempt(
         &mut self,
         index: u32,
-        why: &str,
+        rule: Rule,
         retry_after: Option<Duration>,
         now: Timestamp,
         trash: &mut Trash,
     ) {
-        let entry = self.entry_mut(index);
-        if entry.has_expired(now) {
+        let pending = self.pending(index);
+        if pending.has_expired(now) {
             self.expire(index, now, trash);
             return;
         }
-        let random = spread_of(entry.id, entry.attempts);
-        match entry.backoff(random) {
+        let due = pending.due;
+        match pending.backoff(spread_of(pending.id(), pending.attempts())) {
             Some(delay) => {
                 // Never early: the clock may have stepped back since the attempt was released.
                 let again = now.saturating_add(retry_after.unwrap_or(delay));
-                entry.eligible = again.max(entry.due);
+                self.pending_mut(index).course().eligible = again.max(due);
                 self.wait(index);
             }
-            None => self.end(
-                index,
-                Outcome::DeadLettered,
-                Some(Arc::from(why)),
-                now,
-                trash,
-            ),
+            None => {
+                let outcome = Outcome::DeadLettered;
+                self.end(index, outcome, Why::Rule(rule), now, trash);
+            }
         }
+    }
+
+    /// Ends a request whose lifespan is over.
+    pub(super) fn expire(&mut self, index: u32, now: Timestamp, trash: &mut Trash) {
+        let why = Why::Rule(Rule::NotAfter);
+        self.end(index, Outcome::Expired, why, now, trash);
     }
 
     // ---- proof ----
 
     /// Requests in a phase.
     pub(super) fn count(&self, phase: Phase) -> usize {
-        let entries = (0..self.entries.end()).filter_map(|index| self.entries.get(index));
-        entries.filter(|entry| entry.phase() == phase).count()
+        let entries = (0..self.store.end()).filter_map(|index| self.store.entry(index));
+        entries.filter(|entry| entry.phase == phase).count()
     }
 
     pub(super) fn check_invariants(&self) {
         self.wheel.check_invariants();
-        self.memory.check_invariants();
-        self.book.check_invariants(&self.entries);
-        assert_eq!(
-            self.entries.len(),
-            self.index.len(),
-            "every entry stands in the index once"
-        );
+        self.store.check_invariants();
+        self.index.check_invariants();
+        self.memory.check_invariants(&self.index);
+        self.book.check_invariants(self.store.len(), |index| {
+            let entry = self.store.entry(index)?;
+            Some((entry.location, entry.line, entry.phase))
+        });
+        assert!(self.index.len() <= self.store.len() + self.memory.len());
         let mut timers = 0;
         let mut ready = 0;
-        for index in 0..self.entries.end() {
-            let Some(entry) = self.entries.get(index) else {
+        for index in 0..self.store.end() {
+            let Some(pending) = self.store.get(index) else {
                 continue;
             };
-            assert_eq!(self.find(entry.id, self.rules.hash(entry.id)), Some(index));
-            if let Some(timer) = entry.timer {
-                assert_eq!(
-                    self.wheel.get(timer),
-                    Some(&index),
-                    "a timer knows its entry"
-                );
+            let (id, phase) = (pending.id(), pending.phase);
+            assert_eq!(self.find(id, self.rules.hash(id)), Some(index));
+            let has_timer = pending.timer != NONE;
+            if has_timer {
+                let timer = self.wheel.handle_at(pending.timer);
+                let value = timer.and_then(|timer| self.wheel.get(timer));
+                assert_eq!(value, Some(&index), "a timer knows its entry");
                 timers += 1;
             }
-            ready += usize::from(entry.phase() == Phase::Ready);
-            let needs_timer = entry.phase() == Phase::Waiting
-                || entry.phase() == Phase::Held && entry.not_after().is_some();
-            let may_have_timer =
-                needs_timer || matches!(entry.phase(), Phase::InLine | Phase::Routing);
-            assert!(
-                entry.timer.is_some() || !needs_timer,
-                "{:?} without a timer",
-                entry.phase()
-            );
-            assert!(
-                entry.timer.is_none() || may_have_timer,
-                "{:?} with a timer",
-                entry.phase()
-            );
+            ready += usize::from(phase == Phase::Ready);
+            let needs_timer =
+                phase == Phase::Waiting || phase == Phase::Held && pending.not_after().is_some();
+            let may_have_timer = needs_timer || matches!(phase, Phase::InLine | Phase::Routing);
+            assert!(has_timer || !needs_timer, "{phase:?} without a timer");
+            assert!(!has_timer || may_have_timer, "{phase:?} with a timer");
         }
         assert_eq!(timers, self.wheel.len(), "every timer belongs to an entry");
         assert_eq!(ready, self.ready_live);

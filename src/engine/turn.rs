@@ -1,23 +1,32 @@
 //! What becomes of a request whose turn it is, one after the other:
 //!
 //! 1. its lifespan, and its location's hold;
-//! 2. for scheduled requests, what the router's consultation says: does the processing condition hold?
+//! 2. with dispatch workers, whether they have room for it: the router is not asked before it could go;
+//! 3. for scheduled requests, what the router's consultation says: does the processing condition hold?
 //!    does the expected wait exceed the threshold wait time?
-//! 3. its location's pace;
-//! 4. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
+//! 4. its location's pace;
+//! 5. release: the attempt is counted and its lease minted, and the command goes to the router, or to the
 //!    dispatch workers' queue.
+
+use std::time::Duration;
 
 use super::Engine;
 use super::cell::ShardGuard;
 use super::delivery::caught;
-use super::entry::{Phase, Verdict, reason};
-use super::lines::Lined;
+use super::dispatch::Room;
+use super::entry::{Flags, Phase};
+use super::lines::{Gate, Lined};
+use super::pending::Verdict;
 use super::poll::{Attempt, Polling};
 use super::shard::Shard;
-use crate::ids::{LocationId, Media, Timestamp};
+use super::why::{Rule, Why};
+use crate::ids::{LocationId, Media};
 use crate::router::DueRequest;
 use crate::schedule::ProcessingCondition;
 use crate::sync::{Arc, Ordering};
+
+/// Releases whose lateness is recorded together.
+const LATENESS_STEP: usize = 128;
 
 /// What becomes of a request that is examined.
 enum Decision {
@@ -25,8 +34,8 @@ enum Decision {
     Settled,
     /// The router must be asked first.
     Consult(DueRequest),
-    /// Its location's pace has no token before this time.
-    StandInLine(Timestamp),
+    /// It waits in its location's line, for this.
+    StandInLine(Gate),
     /// It is released; whether ahead of non-scheduled interactions.
     Release { ahead: bool },
 }
@@ -45,7 +54,7 @@ impl<'e> Polling<'e> {
             self.fires_left -= 1;
             return;
         };
-        if shard.entry(index).is_overtaken(self.now) {
+        if shard.pending(index).is_overtaken(self.now) {
             shard.wait(index);
             self.fires_left -= 1;
             return;
@@ -53,7 +62,7 @@ impl<'e> Polling<'e> {
         self.poll.examined += 1;
         let mut decision = self.decide(&mut shard, index);
         if let Decision::Consult(due) = decision {
-            let intake = shard.entry(index).intake;
+            let intake = shard.pending(index).intake;
             drop(shard);
             // The answer must know of what was released before.
             self.route_batch();
@@ -63,9 +72,9 @@ impl<'e> Polling<'e> {
             }
             shard = engine.shards[place].lock();
             let still_here = shard
-                .entries
-                .get(index)
-                .is_some_and(|e| e.intake == intake && e.phase() == Phase::Examining);
+                .store
+                .entry(index)
+                .is_some_and(|e| e.intake == intake && e.phase == Phase::Examining);
             if !still_here {
                 return;
             }
@@ -76,19 +85,19 @@ impl<'e> Polling<'e> {
                     self.decide(&mut shard, index)
                 }
                 None => {
-                    shard.entry_mut(index).attempts += 1;
-                    shard.fail_attempt(index, reason::PANIC, None, self.now, &mut self.trash);
+                    shard.pending_mut(index).count_attempt();
+                    shard.fail_attempt(index, Rule::Panic, None, self.now, &mut self.trash);
                     Decision::Settled
                 }
             };
         }
         let ahead = match decision {
             Decision::Release { ahead } => ahead,
-            Decision::StandInLine(opens) => {
-                let location = shard.entry(index).location;
+            Decision::StandInLine(gate) => {
+                let location = shard.pending(index).location;
                 let key = shard.stand_in_line(index);
                 drop(shard);
-                self.stand_in_line(location, (key, place), opens);
+                self.stand_in_line(location, (key, place), gate);
                 return;
             }
             Decision::Consult(_) => {
@@ -104,17 +113,15 @@ impl<'e> Polling<'e> {
             }
         };
         self.poll.released += 1;
-        let entry = shard.entry(index);
+        let pending = shard.pending(index);
         let attempt = Attempt {
             place,
             index,
-            intake: entry.intake,
-            number: entry.attempts,
+            intake: pending.intake,
+            number: pending.attempts(),
         };
-        let location = entry.location;
-        let late = self
-            .now
-            .saturating_duration_since(entry.eligible.max(entry.accepted));
+        let location = pending.location;
+        let late = self.now.saturating_duration_since(pending.late_from());
         let command = match &self.dispatch {
             Some(_) => {
                 shard.set_phase(index, Phase::Released);
@@ -122,75 +129,91 @@ impl<'e> Polling<'e> {
             }
             None => {
                 shard.start_routing(index);
-                Some(engine.command(shard.entry(index), ahead, self.now))
+                Some(engine.command(&shard, index, ahead, self.now))
             }
         };
         drop(shard);
-        // It may have taken the token that the head of the line was to have.
-        self.place_line(location);
-        engine.lateness.lock().record(location, late);
-        match (command, &self.dispatch) {
-            (Some(command), _) => {
-                self.poller().batch.push((attempt, command));
-                if self.poller().batch.len() >= engine.settings.route_batch {
-                    self.route_batch();
-                }
+        self.note_lateness(location, late);
+        if let Some(command) = command {
+            // It may have taken the token that the head of the line was to have.
+            self.place_line(location);
+            self.poller().batch.push((attempt, command));
+            if self.poller().batch.len() >= engine.settings.route_batch {
+                self.route_batch();
             }
-            (None, Some(dispatch)) => {
-                if let Err(attempt) = dispatch.push(location, attempt, ahead) {
-                    engine.take_back(vec![attempt]);
-                }
-            }
-            (None, None) => unreachable!("a command is made where nothing dispatches"),
+        } else {
+            self.dispatch(location, attempt, ahead);
         }
+    }
+
+    /// Hands a released attempt to the workers. It takes a place, of its location's share too, and its
+    /// location's turn.
+    fn dispatch(&mut self, location: LocationId, attempt: Attempt, ahead: bool) {
+        let dispatch = self.dispatch.as_ref().expect("a command was not made");
+        match dispatch.push(location, attempt, ahead) {
+            Ok(Room::Left) => {}
+            Ok(Room::Full) => self.poller().lines.set_full(location),
+            // It has ended since the poll began.
+            Err(attempt) => self.engine.take_back(vec![attempt]),
+        }
+        self.places = self.places.saturating_sub(1);
+        self.turn = None;
+        self.poller().lines.had_its_turn(location);
+        self.place_line(location);
     }
 
     /// What becomes of a request whose turn it is. On `Release` its attempt is counted already.
     fn decide(&mut self, shard: &mut Shard, index: u32) -> Decision {
         let now = self.now;
-        let entry = shard.entry(index);
-        if entry.has_expired(now) {
+        let pending = shard.pending(index);
+        if pending.has_expired(now) {
             shard.expire(index, now, &mut self.trash);
             return Decision::Settled;
         }
         let page = shard
             .book
-            .page(entry.location)
+            .page(pending.location)
             .expect("a pending request's page is open");
         let control = Arc::clone(&page.control);
         if control.is_held() {
             shard.park(index);
             return Decision::Settled;
         }
+        if self.dispatch.is_some()
+            && let gate @ (Gate::Room | Gate::Turn) = self.gate(pending.location, &control)
+        {
+            return Decision::StandInLine(gate);
+        }
         let mut ahead = false;
         let mut rests_on = None;
-        if entry.schedule.is_some() {
-            let key = (entry.location, entry.response_media(now));
+        if pending.is_scheduled() {
+            let key = (pending.location, pending.response_media(now));
             let Some(&consultation) = self.poller().consultations.get(&key) else {
                 return Decision::Consult(DueRequest {
-                    id: entry.id,
-                    location: entry.location,
-                    request_media: entry.media,
+                    id: pending.id(),
+                    location: pending.location,
+                    request_media: pending.media,
                     response_media: key.1,
-                    priority: entry.priority,
-                    due: entry.due,
+                    priority: pending.priority,
+                    due: pending.due,
                     now,
-                    attempt: entry.attempts.saturating_add(1),
+                    attempt: pending.next_attempt(),
                 });
             };
-            let conditional = !entry.cleared && *entry.condition() != ProcessingCondition::Always;
-            let threshold = entry.threshold_wait();
+            let conditional = !pending.flags.has(Flags::CLEARED)
+                && *pending.condition() != ProcessingCondition::Always;
+            let threshold = pending.threshold_wait();
             rests_on = (conditional || threshold.is_some()).then_some(key);
-            if conditional && !entry.condition().holds(&consultation) {
-                match shard.entry_mut(index).condition_failed(now) {
+            if conditional && !pending.condition().holds(&consultation) {
+                match shard.pending_mut(index).condition_failed(now) {
                     // Exhausted: it is released anyway.
                     Verdict::Due => {}
                     Verdict::Later => {
                         shard.wait(index);
                         return Decision::Settled;
                     }
-                    Verdict::Ended(outcome, why) => {
-                        shard.end(index, outcome, Some(why.into()), now, &mut self.trash);
+                    Verdict::Ended(outcome, rule) => {
+                        shard.end(index, outcome, Why::Rule(rule), now, &mut self.trash);
                         return Decision::Settled;
                     }
                 }
@@ -202,28 +225,46 @@ impl<'e> Polling<'e> {
             });
         }
         if let Err(opens) = control.take_token(now) {
-            return Decision::StandInLine(opens);
+            return Decision::StandInLine(Gate::Token(opens));
         }
         if let Some(key) = rests_on {
             self.use_up(key);
         }
-        let entry = shard.entry_mut(index);
-        entry.cleared = true;
-        entry.examined = true;
-        entry.attempts = entry.attempts.saturating_add(1);
+        let mut pending = shard.pending_mut(index);
+        pending.set_flag(Flags::CLEARED, true);
+        pending.set_flag(Flags::EXAMINED, true);
+        pending.count_attempt();
         Decision::Release { ahead }
     }
 
-    /// Puts a request into its location's line, which opens then.
-    fn stand_in_line(&mut self, location: LocationId, lined: Lined, opens: Timestamp) {
+    /// Puts a request into its location's line, which waits for this.
+    fn stand_in_line(&mut self, location: LocationId, lined: Lined, gate: Gate) {
         let (engine, now) = (self.engine, self.now);
         let lines = &mut self.poller().lines;
-        if lines.add(location, lined) {
-            lines.compact(location, |(key, place)| {
-                engine.shards[*place].lock().stands_in_line(location, key)
-            });
+        lines.add(location, lined, |(key, place)| {
+            engine.shards[*place].lock().stands_in_line(location, key)
+        });
+        lines.place(location, gate, now);
+    }
+
+    /// Remembers how late a release was. Lateness is recorded for some releases together: each location has
+    /// counters of its own, and so the waits for memory overlap.
+    fn note_lateness(&mut self, location: LocationId, late: Duration) {
+        let noted = &mut self.poller().lateness;
+        noted.push((location, late));
+        if noted.len() >= LATENESS_STEP {
+            self.record_lateness();
         }
-        lines.place(location, opens, now);
+    }
+
+    /// Records the lateness of the releases since the last time.
+    pub(super) fn record_lateness(&mut self) {
+        let engine = self.engine;
+        let noted = &mut self.poller().lateness;
+        if !noted.is_empty() {
+            engine.lateness.lock().record_all(noted);
+            noted.clear();
+        }
     }
 
     /// A release rests on this answer, by its condition or its threshold wait time: it is good for one fewer.
@@ -269,10 +310,10 @@ impl Engine {
         if shard.phase_of(attempt) != Some(Phase::Routing) {
             return false;
         }
-        let page = shard.book.page(shard.entry(index).location);
+        let page = shard.book.page(shard.pending(index).location);
         let held = page.is_some_and(|page| page.control.is_held());
         if held {
-            shard.entry_mut(index).take_attempt_back();
+            shard.pending_mut(index).take_attempt_back();
             shard.park(index);
         }
         held
@@ -282,6 +323,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Timestamp;
     use crate::request::InteractionRequest;
     use crate::router::{Disposition, Router, RoutingCommand};
     use crate::schedule::Consultation;
@@ -308,12 +350,12 @@ mod tests {
         let (place, hash) = engine.place(id);
         let mut shard = engine.shards[place].lock();
         let index = shard.find(id, hash).unwrap();
-        shard.entry_mut(index).attempts = 1;
+        shard.pending_mut(index).count_attempt();
         shard.start_routing(index);
         let attempt = Attempt {
             place,
             index,
-            intake: shard.entry(index).intake,
+            intake: shard.pending(index).intake,
             number: 1,
         };
         drop(shard);

@@ -45,14 +45,16 @@ impl Default for LatenessBook {
 }
 
 impl LatenessBook {
-    /// O(1), amortised: a histogram grows with the logarithm of the largest value it has seen.
-    pub(crate) fn record(&mut self, location: LocationId, late: Duration) {
-        let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
-        self.all.record(late_ms);
-        self.by_location
-            .entry(location)
-            .or_insert_with(Recorder::new)
-            .record(late_ms);
+    /// O(releases), amortised: a histogram grows with the logarithm of the largest value it has seen.
+    pub(crate) fn record_all(&mut self, releases: &[(LocationId, Duration)]) {
+        for &(location, late) in releases {
+            let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
+            self.all.record(late_ms);
+            self.by_location
+                .entry(location)
+                .or_insert_with(Recorder::new)
+                .record(late_ms);
+        }
     }
 
     pub(crate) fn all(&self) -> Lateness {
@@ -113,9 +115,9 @@ mod tests {
         let mut book = LatenessBook::default();
         let here = LocationId::from_index(3);
         for late_ms in 1..=10_000 {
-            book.record(here, Duration::from_millis(late_ms));
+            book.record_all(&[(here, Duration::from_millis(late_ms))]);
         }
-        book.record(here, Duration::from_millis(123_457));
+        book.record_all(&[(here, Duration::from_millis(123_457))]);
         let lateness = book.of(here);
         assert_eq!(lateness, book.all());
         assert_eq!(lateness.count, 10_001);
@@ -128,7 +130,7 @@ mod tests {
     #[test]
     fn the_longest_lateness_there_is_does_not_panic() {
         let mut book = LatenessBook::default();
-        book.record(LocationId::from_index(0), Duration::MAX);
+        book.record_all(&[(LocationId::from_index(0), Duration::MAX)]);
         assert_eq!(book.all().max_ms, u64::MAX);
     }
 }

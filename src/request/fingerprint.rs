@@ -49,6 +49,9 @@ struct Form {
 
 const BUFFER_BYTES: usize = 128;
 
+/// Bytes of a number at most: 64 bits in groups of seven.
+const NUMBER_BYTES_MAX: usize = 10;
+
 impl Form {
     fn new(key: u128) -> Self {
         Self {
@@ -80,12 +83,18 @@ impl Form {
         }
     }
 
+    #[inline]
     fn number(&mut self, mut number: u64) {
+        if BUFFER_BYTES - self.filled < NUMBER_BYTES_MAX {
+            self.flush();
+        }
         while number > 0x7f {
-            self.raw(&[number as u8 | 0x80]);
+            self.buffer[self.filled] = number as u8 | 0x80;
+            self.filled += 1;
             number >>= 7;
         }
-        self.raw(&[number as u8]);
+        self.buffer[self.filled] = number as u8;
+        self.filled += 1;
     }
 
     fn bytes(&mut self, bytes: &[u8]) {

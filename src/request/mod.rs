@@ -56,7 +56,7 @@ impl InteractionRequest {
             media: Media::default(),
             priority: Priority::default(),
             customer: None,
-            payload: Arc::default(),
+            payload: no_payload(),
             schedule: None,
         }
     }
@@ -95,6 +95,16 @@ impl InteractionRequest {
         self.schedule = Some(schedule);
         self
     }
+}
+
+thread_local! {
+    static NO_PAYLOAD: Arc<[u8]> = Arc::from([]);
+}
+
+/// An empty payload. Each thread has one of its own: the standard library's is one for the whole process, and
+/// all threads would contend for its count.
+pub(crate) fn no_payload() -> Arc<[u8]> {
+    NO_PAYLOAD.try_with(Arc::clone).unwrap_or_default()
 }
 
 impl fmt::Debug for InteractionRequest {

@@ -247,6 +247,23 @@ impl ScheduleData {
         })
     }
 
+    /// The time and its offset from UTC in seconds, where that is all there is to the schedule: one
+    /// unconditional time, written in UTC or at an offset, everything else default.
+    pub(crate) fn plain(&self) -> Option<(Timestamp, i32)> {
+        let Times::One(time) = &self.times else {
+            return None;
+        };
+        if self.rules.is_some() || time.condition != ProcessingCondition::Always {
+            return None;
+        }
+        Some((time.at(), time.point.fixed_offset()?))
+    }
+
+    /// The schedule that [`plain`](Self::plain) took apart.
+    pub(crate) fn from_plain(at: Timestamp, offset: i32) -> Self {
+        Self::at(PointInTime::from_fixed_offset(at, offset))
+    }
+
     /// The not-before as written.
     pub(crate) fn not_before_point(&self) -> Option<&PointInTime> {
         self.rules().not_before.as_ref()
@@ -271,6 +288,33 @@ impl ScheduleData {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plain_schedule_is_put_together_again_as_it_was() {
+        let plain = |json: &str| {
+            let schedule: ScheduleData = serde_json::from_str(json).unwrap();
+            let parts = schedule.plain();
+            assert!(
+                parts.is_none_or(|(at, offset)| schedule == ScheduleData::from_plain(at, offset))
+            );
+            parts.map(|(_, offset)| offset)
+        };
+        assert_eq!(
+            plain(r#"{"times": [{"at": "2026-01-05T09:00:00Z"}]}"#),
+            Some(0)
+        );
+        assert_eq!(
+            plain(r#"{"times": [{"at": "2026-01-05T09:00:00-11:30"}]}"#),
+            Some(-41_400)
+        );
+        let zone =
+            r#"{"times": [{"at": {"local": "2026-01-05T10:00:00", "zone": "Asia/Jerusalem"}}]}"#;
+        assert_eq!(plain(zone), None);
+        let more = r#"{"times": [{"at": "2026-01-05T09:00:00Z"}], "threshold_wait": "1s"}"#;
+        assert_eq!(plain(more), None);
+        let conditional = r#"{"times": [{"at": "2026-01-05T09:00:00Z", "condition": "open"}]}"#;
+        assert_eq!(plain(conditional), None);
+    }
 
     /// Millions of these are pending: see the type's doc.
     #[test]

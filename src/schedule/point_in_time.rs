@@ -127,15 +127,27 @@ impl PointInTime {
         rfc3339::civil_at(self.timestamp.as_millis(), offset)
     }
 
-    fn at_offset(timestamp: Timestamp, offset: i32) -> Self {
-        let point = Self {
-            timestamp,
-            written: if offset == 0 {
-                Written::Utc
-            } else {
-                Written::Offset(offset)
-            },
+    /// The offset from UTC in seconds that it was written at; `None` where it was written in a zone.
+    pub(super) fn fixed_offset(&self) -> Option<i32> {
+        match self.written {
+            Written::Utc => Some(0),
+            Written::Offset(offset) => Some(offset),
+            Written::Zone { .. } => None,
+        }
+    }
+
+    /// The point that [`fixed_offset`](Self::fixed_offset) told the offset of.
+    pub(super) const fn from_fixed_offset(timestamp: Timestamp, offset: i32) -> Self {
+        let written = if offset == 0 {
+            Written::Utc
+        } else {
+            Written::Offset(offset)
         };
+        Self { timestamp, written }
+    }
+
+    fn at_offset(timestamp: Timestamp, offset: i32) -> Self {
+        let point = Self::from_fixed_offset(timestamp, offset);
         // A clock ahead of UTC that rounded up past year 9999 has no text to remember an offset for.
         if point.civil().is_some() {
             point

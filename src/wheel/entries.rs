@@ -205,6 +205,16 @@ impl<T> Entries<T> {
         }
     }
 
+    /// The handle of the timer in an entry, if there is one.
+    #[inline]
+    pub(super) fn handle_at(&self, index: u32) -> Option<Handle> {
+        let segment = self.segments.get(index as usize / SEGMENT)?;
+        match segment.entries.get(index as usize % SEGMENT)? {
+            Entry::Live { birth, .. } => Some(Handle::new(index, NonZeroU32::new(*birth)?)),
+            Entry::Vacant { .. } => None,
+        }
+    }
+
     /// Whether the record still stands for a timer.
     #[inline]
     pub(super) fn is_live(&self, record: Record) -> bool {

@@ -23,9 +23,9 @@ impl Handle {
         Self { index, birth }
     }
 
-    /// The entry's number.
+    /// The entry's number, below 2^30. [`Wheel::handle_at`](super::Wheel::handle_at) makes a handle of it again.
     #[inline]
-    pub(super) const fn index(self) -> u32 {
+    pub(crate) const fn index(self) -> u32 {
         self.index
     }
 

@@ -219,6 +219,13 @@ impl<T> Wheel<T> {
         true
     }
 
+    /// The handle of the timer in an entry, if there is one: for who keeps a handle's index alone, four
+    /// bytes instead of eight, and knows that its timer is pending.
+    #[inline]
+    pub(crate) fn handle_at(&self, index: u32) -> Option<Handle> {
+        self.entries.handle_at(index)
+    }
+
     /// The value of a timer, or `None` if the handle is inert. Constant.
     #[inline]
     #[must_use]

@@ -50,6 +50,7 @@ pub(crate) fn start(centre: &Centre, clock: &Arc<ManualClock>, workers: usize) -
     let options = DriverOptions {
         workers,
         dispatch_max: 8,
+        location_dispatch_max: Some(8),
         ..DriverOptions::default()
     };
     centre

@@ -166,3 +166,15 @@ fn a_reason_is_kept_up_to_its_bound() {
     let (_, reason) = centre.outcome(1);
     assert_eq!(reason.unwrap(), "é".repeat(128));
 }
+
+#[test]
+fn locks_are_counted_and_nobody_waits_where_there_is_one_thread() {
+    let centre = centre();
+    let before = centre.engine.contention();
+    centre.schedule(centre.request(1, at(60)), at(0));
+    let _ = centre.engine.status(1.into());
+    let _ = centre.engine.cancel(1.into(), at(0));
+    let after = centre.engine.contention();
+    assert!(after.acquisitions >= before.acquisitions + 3, "{after:?}");
+    assert_eq!(after.waits, 0);
+}

@@ -146,7 +146,9 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         24 => (0..IDS, content()).prop_map(|(id, content)| Operation::Schedule(id, content)),
         2 => (0..IDS, any::<bool>()).prop_map(|(id, changed)| Operation::Again { id, changed }),
+        4 => vec((0..IDS, content()), 0..12).prop_map(Operation::ScheduleBatch),
         4 => (0..IDS).prop_map(Operation::Cancel),
+        1 => vec(0..IDS, 0..6).prop_map(Operation::CancelBatch),
         4 => (0..IDS, schedule(), option::weighted(0.4, 0u32..2))
             .prop_map(|(id, schedule, past)| Operation::Reschedule(id, schedule, past)),
         8 => (pick(), completion())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use duewheel::{
     Completion, Consultation, Engine, InteractionRequest, Lease, LocationId, Media, Pace, Position,
-    RequestState, ScheduleErrorReason, Timestamp,
+    Receipt, RequestId, RequestState, ScheduleError, ScheduleErrorReason, Timestamp,
 };
 
 use crate::model::command::{Command, number};
@@ -49,11 +49,13 @@ pub(crate) enum Pick {
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     Schedule(u64, Content),
+    ScheduleBatch(Vec<(u64, Content)>),
     Again {
         id: u64,
         changed: bool,
     },
     Cancel(u64),
+    CancelBatch(Vec<u64>),
     /// To another schedule; 1 past the revision it has, where a revision is named.
     Reschedule(u64, Schedule, Option<u32>),
     Complete(Pick, Completion),
@@ -132,10 +134,16 @@ impl Pair {
         }
         match operation {
             Operation::Schedule(id, content) => self.schedule(*id, content),
+            Operation::ScheduleBatch(requests) => self.schedule_batch(requests),
             Operation::Again { id, changed } => self.again(*id, *changed),
             Operation::Cancel(id) => {
                 let expected = self.model.cancel(*id, now);
                 assert_eq!(self.engine.cancel((*id).into(), now), expected);
+            }
+            Operation::CancelBatch(ids) => {
+                let expected: Vec<_> = ids.iter().map(|&id| self.model.cancel(id, now)).collect();
+                let ids: Vec<RequestId> = ids.iter().map(|&id| id.into()).collect();
+                assert_eq!(self.engine.cancel_batch(&ids, now), expected);
             }
             Operation::Reschedule(id, schedule, past) => self.reschedule(*id, schedule, *past),
             Operation::Complete(pick, completion) => self.complete(*pick, completion),
@@ -170,6 +178,27 @@ impl Pair {
     }
 
     fn schedule(&mut self, id: u64, content: &Content) {
+        let request = self.request(id, content);
+        self.submit(request);
+    }
+
+    fn schedule_batch(&mut self, requests: &[(u64, Content)]) {
+        let requests: Vec<InteractionRequest> = requests
+            .iter()
+            .map(|(id, content)| self.request(*id, content))
+            .collect();
+        let expected: Vec<_> = requests
+            .iter()
+            .map(|request| self.model.schedule(request, self.now))
+            .collect();
+        let answered = self.engine.schedule_batch(requests.clone(), self.now);
+        assert_eq!(answered.len(), requests.len());
+        for ((request, answered), expected) in requests.iter().zip(answered).zip(expected) {
+            self.check_intake(request, answered, expected);
+        }
+    }
+
+    fn request(&self, id: u64, content: &Content) -> InteractionRequest {
         let mut request = InteractionRequest::new(id.into(), place(content.location))
             .with_media(if content.media {
                 Media::Email
@@ -182,7 +211,7 @@ impl Pair {
         if let Some(schedule) = &content.schedule {
             request = request.with_schedule(schedule.build(self.now));
         }
-        self.submit(request);
+        request
     }
 
     /// The same request once more, or another one by its id.
@@ -203,9 +232,19 @@ impl Pair {
     }
 
     fn submit(&mut self, request: InteractionRequest) {
-        let id = number(request.id);
         let expected = self.model.schedule(&request, self.now);
-        match (self.engine.schedule(request.clone(), self.now), expected) {
+        let answered = self.engine.schedule(request.clone(), self.now);
+        self.check_intake(&request, answered, expected);
+    }
+
+    fn check_intake(
+        &mut self,
+        request: &InteractionRequest,
+        answered: Result<Receipt, ScheduleError>,
+        expected: Result<Intake, ScheduleErrorReason>,
+    ) {
+        let id = number(request.id);
+        match (answered, expected) {
             (Ok(receipt), Ok(intake)) => {
                 assert_eq!(receipt.id, request.id);
                 if !receipt.duplicate {
@@ -223,7 +262,7 @@ impl Pair {
             }
             (Err(error), Err(reason)) => {
                 assert_eq!(error.reason, reason);
-                assert_eq!(*error.request, request, "handed back");
+                assert_eq!(*error.request, *request, "handed back");
             }
             (answered, expected) => panic!("{answered:?}, expected {expected:?}"),
         }

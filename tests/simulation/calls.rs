@@ -102,7 +102,7 @@ impl Call {
             Self::Cancel(id) => Answer::Cancelled(vec![engine.cancel((*id).into(), now)]),
             Self::CancelBatch(ids) => {
                 let ids: Vec<RequestId> = ids.iter().map(|&id| id.into()).collect();
-                let answered = cancel_batch(engine, &ids, now);
+                let answered = engine.cancel_batch(&ids, now);
                 assert_eq!(answered.len(), ids.len());
                 Answer::Cancelled(answered)
             }
@@ -141,15 +141,6 @@ impl Call {
     pub(crate) fn changes(&self) -> bool {
         !matches!(self, Self::Status(_) | Self::List(..) | Self::Poll)
     }
-}
-
-/// The one place where requests are cancelled many at once.
-fn cancel_batch(
-    engine: &Engine,
-    ids: &[RequestId],
-    now: Timestamp,
-) -> Vec<Result<Cancelled, CancelError>> {
-    ids.iter().map(|&id| engine.cancel(id, now)).collect()
 }
 
 fn list(
