@@ -126,6 +126,8 @@ pub(crate) struct Model {
     pub(crate) polls: Vec<Timestamp>,
     /// How many of them had run when the clock had last stepped back, the one that saw it included.
     pub(crate) stepped_back: usize,
+    /// How many had run when all that was due had been seen: no gap before that matters any more.
+    pub(crate) caught_up: usize,
     /// A poll at that time ran out of budget, and none since has not: what was due by then was looked at
     /// or was not.
     pub(crate) looked_ahead: Option<Timestamp>,
@@ -154,6 +156,7 @@ impl Model {
             locations: vec![Location::default(); locations],
             polls: Vec::new(),
             stepped_back: 0,
+            caught_up: 0,
             looked_ahead: None,
             ends: 0,
             ends_at_start: None,

@@ -80,10 +80,12 @@ impl Model {
         // Without budget left.
         self.hand_over(now, outside);
         self.settle_looks(now, outside);
-        self.looked_ahead = match polled.more {
-            true => self.looked_ahead.max(Some(now)),
-            false => None,
-        };
+        if polled.more {
+            self.looked_ahead = self.looked_ahead.max(Some(now));
+        } else {
+            self.looked_ahead = None;
+            self.caught_up = self.polls.len();
+        }
         polled
     }
 
@@ -233,12 +235,13 @@ impl Model {
     fn was_not_polled(&self, id: u64) -> bool {
         let pending = &self.requests[&id];
         // A gap may be from before the clock stepped back.
+        let since = pending.polls_before.max(self.stepped_back);
         let is_over = self
             .polls
             .last()
             .is_some_and(|now| pending.due.saturating_add(self.settings.grace) < *now);
         is_over
-            && (pending.polls_before.max(self.stepped_back)..self.polls.len()).any(|at| {
+            && (since.max(self.caught_up)..self.polls.len()).any(|at| {
                 let until = self.polls[at];
                 let since = at.checked_sub(1).map(|before| self.polls[before]);
                 since.is_none_or(|since| since < pending.due)
