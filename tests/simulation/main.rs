@@ -23,15 +23,18 @@ use std::io::Write;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use trace::Trace;
 use world::{Summary, World};
 
 const FIRST_SEED: u64 = 1;
-const WORLDS: u64 = if cfg!(debug_assertions) { 300 } else { 12_000 };
+const WORLDS: u64 = if cfg!(debug_assertions) { 300 } else { 20_000 };
 const THREADS: usize = 2;
+/// Worlds take milliseconds, so one that takes this long hangs.
+const WORLD_TIME_MAX: Duration = Duration::from_secs(300);
 
 /// A world that failed.
 struct Failure {
@@ -75,59 +78,83 @@ fn print(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// What a thread is at: a seed, its trace, and since when.
+type At = Mutex<Option<(u64, Trace, Instant)>>;
+
+/// Lives all of these worlds, up to the first that fails.
+fn live_all(seeds: Range<u64>) -> (Summary, Vec<Failure>) {
+    let next = AtomicU64::new(seeds.start);
+    let left = AtomicUsize::new(THREADS);
+    let failures = Mutex::new(Vec::new());
+    let total = Mutex::new(Summary::default());
+    let at: [At; THREADS] = Default::default();
+    let work = |at: &At| {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || !failures.lock().unwrap().is_empty() {
+                break;
+            }
+            let trace = Trace::default();
+            *at.lock().unwrap() = Some((seed, trace.clone(), Instant::now()));
+            let lived = live(seed, &trace);
+            if one_seed().is_some() {
+                print(&trace.text());
+            }
+            match lived {
+                Ok(summary) => *total.lock().unwrap() += summary,
+                Err(why) => failures.lock().unwrap().push(Failure { seed, why, trace }),
+            }
+        }
+        *at.lock().unwrap() = None;
+        left.fetch_sub(1, Ordering::Relaxed);
+    };
+    thread::scope(|scope| {
+        for at in &at {
+            scope.spawn(|| work(at));
+        }
+        while left.load(Ordering::Relaxed) > 0 {
+            thread::sleep(Duration::from_millis(20));
+            at.iter().for_each(end_what_does_not);
+        }
+    });
+    let total = *total.lock().unwrap();
+    (total, failures.into_inner().unwrap())
+}
+
+/// A world that does not come to its end would hide its seed.
+fn end_what_does_not(at: &At) {
+    let Some((seed, trace, since)) = &*at.lock().unwrap() else {
+        return;
+    };
+    if since.elapsed() > WORLD_TIME_MAX {
+        print(&trace.text());
+        print(&format!(
+            "world {seed} does not come to its end\n{}\n",
+            replay(*seed)
+        ));
+        std::process::exit(1);
+    }
+}
+
+fn replay(seed: u64) -> String {
+    format!(
+        "to see it again:\n    DUEWHEEL_SIMULATION_SEED={seed} cargo test --release --test simulation"
+    )
+}
+
 #[test]
 fn many_worlds_keep_the_promises() {
     let seeds = seeds();
-    let next = AtomicU64::new(seeds.start);
-    let stop = AtomicBool::new(false);
-    let failures = Mutex::new(Vec::new());
-    let total = Mutex::new(Summary::default());
-    thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let trace = Trace::default();
-                    let lived = live(seed, &trace);
-                    if one_seed().is_some() {
-                        print(&trace.text());
-                    }
-                    match lived {
-                        Ok(summary) => {
-                            let mut total = total.lock().unwrap();
-                            total.events += summary.events;
-                            total.commands += summary.commands;
-                            total.inside += summary.inside;
-                            for (total, ended) in total.ended.iter_mut().zip(summary.ended) {
-                                *total += ended;
-                            }
-                        }
-                        Err(why) => {
-                            failures.lock().unwrap().push(Failure { seed, why, trace });
-                            stop.store(true, Ordering::Relaxed);
-                        }
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().unwrap();
+    let worlds = seeds.end.saturating_sub(seeds.start);
+    assert!(worlds > 0, "no seeds to live");
+    let (total, failures) = live_all(seeds);
     if let Some(failure) = failures.iter().min_by_key(|failure| failure.seed) {
         let seed = failure.seed;
         if one_seed().is_none() {
             print(&failure.trace.text());
         }
-        panic!(
-            "world {seed}: {}\nto see it again:\n    \
-             DUEWHEEL_SIMULATION_SEED={seed} cargo test --release --test simulation",
-            failure.why
-        );
+        panic!("world {seed}: {}\n{}", failure.why, replay(seed));
     }
-    let total = total.into_inner().unwrap();
-    let worlds = seeds.end - seeds.start;
     println!(
         "{worlds} worlds, {} events, {} commands, {} calls from inside the router, ended {:?}",
         total.events, total.commands, total.inside, total.ended

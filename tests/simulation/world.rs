@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::AddAssign;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -61,6 +62,19 @@ pub(crate) struct Summary {
     /// Requests that ended routed, cancelled, and so on.
     pub(crate) ended: [u64; Outcome::ALL.len()],
     pub(crate) trace_hash: u64,
+}
+
+impl AddAssign for Summary {
+    /// Sums; there is no trace to many worlds.
+    fn add_assign(&mut self, other: Self) {
+        self.events += other.events;
+        self.commands += other.commands;
+        self.inside += other.inside;
+        for (sum, ended) in self.ended.iter_mut().zip(other.ended) {
+            *sum += ended;
+        }
+        self.trace_hash = 0;
+    }
 }
 
 pub(crate) struct World {
