@@ -146,9 +146,9 @@ pub fn engine_world(input: &[u8]) -> Outcome {
     }
 }
 
-/// One half of the bytes is everybody's, the other the router's.
+/// A quarter of the bytes is the router's, what comes before everybody else's.
 fn world(input: &[u8], trace: Trace) -> world::World {
-    let (everybody, router) = input.split_at(input.len() / 2);
+    let (everybody, router) = input.split_at(input.len() / 4 * 3);
     world::World::scripted(everybody, router, trace)
 }
 
