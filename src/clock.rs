@@ -43,6 +43,15 @@ impl Clock for SystemClock {
             .unwrap_or_default();
         Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
+
+    fn real_time_until(&self, until: Timestamp) -> Option<Duration> {
+        // From the time to the nanosecond: from the millisecond's beginning it would be half of one too long,
+        // on average, and whoever sleeps for that long as much late.
+        let since_epoch = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Some(Duration::from_millis(until.as_millis()).saturating_sub(since_epoch))
+    }
 }
 
 /// A clock that moves only when told, in either direction: for tests, simulations and replays.
@@ -134,6 +143,25 @@ mod tests {
         assert_eq!(clock.now(), Timestamp::from_millis(5));
         assert_eq!(moves.load(Ordering::Relaxed), 2);
         assert_eq!(clock.real_time_until(Timestamp::from_millis(6)), None);
+    }
+
+    #[test]
+    fn a_sleep_until_a_millisecond_does_not_count_the_part_of_this_one_that_is_over() {
+        let clock = SystemClock;
+        let mut shorter = 0;
+        for _ in 0..1_000 {
+            let until = clock.now().saturating_add(Duration::from_secs(3_600));
+            let wait = clock.real_time_until(until).unwrap();
+            let end = SystemTime::now() + wait;
+            let due = SystemTime::UNIX_EPOCH + Duration::from_millis(until.as_millis());
+            assert!(end >= due, "never early");
+            shorter += u32::from(!wait.subsec_nanos().is_multiple_of(1_000_000));
+        }
+        assert!(shorter > 0, "every wait was of whole milliseconds");
+        assert_eq!(
+            clock.real_time_until(Timestamp::EPOCH),
+            Some(Duration::ZERO)
+        );
     }
 
     #[test]

@@ -12,12 +12,24 @@
 //! | read requests from JSON | [`JsonAccessPoint`] |
 //! | connect a routing system | [`Router`], [`Disposition`], [`Completion`] |
 //! | drive the engine | [`Engine`]: by [`Engine::poll`] alone, or by [`Engine::start`] |
+//! | drive it from a tokio runtime | `AsyncEngine` and `AsyncRouter`, with the feature `tokio` |
 //! | see what is going on | [`Engine::status`], [`Engine::report`] |
 //! | use the timing wheel on its own | [`Wheel`] |
 //!
 //! Times are [`Timestamp`]s, whole milliseconds since the Unix epoch; every input takes `now`, and the
 //! engine never reads a clock itself.
-
+//!
+//! # Features
+//!
+//! None is on by default, and none changes what the engine does.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `tokio` | `AsyncEngine`, which is driven by a task and routes through an `AsyncRouter` |
+//! | `tracing` | spans and events of the state machine |
+//! | `metrics` | counters, gauges and a histogram of lateness |
+//!
+#![doc = include_str!("telemetry/names.md")]
 #![forbid(unsafe_code)]
 
 mod access;
@@ -31,6 +43,7 @@ mod request;
 mod router;
 mod schedule;
 mod sync;
+mod telemetry;
 mod wheel;
 mod wire;
 
@@ -39,6 +52,8 @@ pub use access::{
 };
 pub use clock::{Clock, ClockObserver, ManualClock, SystemClock};
 pub use directory::{Directory, DirectoryError};
+#[cfg(feature = "tokio")]
+pub use engine::{AsyncEngine, RunOptions};
 pub use engine::{
     Busy, CancelError, Cancelled, CompleteError, ConfigError, Contention, DriverOptions, Engine,
     EngineBuilder, Held, ListCursor, LocationChange, LocationPage, Pace, Poll, Position, Receipt,
@@ -52,6 +67,8 @@ pub use ids::{
 pub use lifecycle::{Outcome, RequestState};
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;
+#[cfg(feature = "tokio")]
+pub use router::AsyncRouter;
 pub use router::{
     Completion, Disposition, DueRequest, Lease, ParseLeaseError, Router, RoutingCommand,
 };
@@ -60,6 +77,8 @@ pub use schedule::{
     PointInTimeError, ProcessingCondition, ProcessingTime, RetryPolicy, ScheduleData,
     ScheduleDataBuilder, ScheduleDataError, parse_duration,
 };
+#[cfg(feature = "metrics")]
+pub use telemetry::describe_metrics;
 pub use wheel::{Advance, Fired, Handle, Wheel};
 
 /// The README's example is a test.

@@ -14,6 +14,9 @@
 //! have been acted on ([`RoutingCommand::redelivery`]). A panic in either call is caught and counts as
 //! one failed attempt.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,6 +27,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::ids::{LocationId, Media, ParseRequestIdError, Priority, RequestId, Timestamp};
 use crate::schedule::{Consultation, ScheduleData};
 use crate::sync::Arc;
+
+#[cfg(feature = "tokio")]
+pub use asynchronous::AsyncRouter;
 
 /// The embedder's routing system.
 ///

@@ -84,6 +84,7 @@ fn operation<M: Moment + std::fmt::Debug + 'static>(
         4 => budget().prop_map(|budget| Operation::AdvanceToNext { budget }),
         3 => (moment(), budget()).prop_map(|(to, budget)| Operation::Jump { to, budget }),
         4 => rare().prop_map(Operation::Rare),
+        6 => (distance(), any::<u8>()).prop_map(|(by, calls)| Operation::KeepUp { by, calls }),
     ]
 }
 

@@ -483,3 +483,27 @@ fn a_drain_that_is_leaked_leaves_a_wheel_that_works() {
     assert!((1_000 - 400 - 64..=1_000 - 400).contains(&left.len()));
     assert_eq!(fire(&mut wheel, 1_000), left);
 }
+
+/// An engine's wheels began at tick 0, half a century behind. All that came lay in one slot, and was dealt out
+/// level by level when the first of it fell due: tens of milliseconds for a million timers.
+#[test]
+fn a_wheel_brought_up_to_the_present_has_its_first_timer_at_hand() {
+    const NINE: u64 = 1_767_596_400_000;
+    let calls = |kept_up: bool| {
+        let mut wheel = Wheel::new();
+        while kept_up && wheel.keep_up(NINE) {}
+        for timer in 0..100_000 {
+            let _ = wheel.schedule(NINE + 1_000 + timer * 864, timer);
+        }
+        while kept_up && wheel.keep_up(NINE + 500) {}
+        let mut calls = 0;
+        let mut fired = 0;
+        while fired == 0 {
+            fired += wheel.advance(NINE + 1_000, 64, drop).fired;
+            calls += 1;
+        }
+        calls
+    };
+    assert_eq!(calls(true), 1);
+    assert!(calls(false) > 20);
+}

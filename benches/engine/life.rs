@@ -111,8 +111,8 @@ impl Workload for Singly {
 
 /// Cancels a batch, and says how many were still pending.
 fn cancel(engine: &Engine, victims: &[RequestId], now: Timestamp) -> usize {
-    let cancelled = victims.iter().map(|&id| engine.cancel(id, now));
-    cancelled.filter(Result::is_ok).count()
+    let cancelled = engine.cancel_batch(victims, now);
+    cancelled.iter().filter(|answer| answer.is_ok()).count()
 }
 
 /// Releases what falls due while so many lives go by. Who finds another polling leaves it to that one.

@@ -9,13 +9,15 @@ use std::hint::black_box;
 use super::Engine;
 use super::error::{CancelError, ScheduleError, ScheduleErrorReason};
 use super::index::tag_of;
-use super::intake::Arrival;
+use super::intake::{Arrival, note_refused};
 use super::replies::{Cancelled, Receipt};
-use super::shard::{Shard, Trash};
+use super::shard::Shard;
 use super::slab::NONE;
+use super::trash::Trash;
 use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::request::InteractionRequest;
 use crate::sync::Ordering;
+use crate::telemetry::News;
 
 /// Requests sorted by shard at a time.
 const CHUNK: usize = 256;
@@ -61,6 +63,7 @@ impl Engine {
         answers: &mut Vec<Result<Receipt, ScheduleError>>,
     ) {
         let first = answers.len();
+        let mut news = News::default();
         let mut arrivals = [const { None::<Arrival> }; CHUNK];
         for (request, arrival) in requests.iter_mut().zip(&mut arrivals) {
             answers.push(match self.arrival(request) {
@@ -69,7 +72,7 @@ impl Engine {
                     // To be replaced by what its shard says.
                     Ok(Receipt::nothing(request.id))
                 }
-                Err(reason) => Err(refused(request, reason)),
+                Err(reason) => Err(refused(request, reason, &mut news)),
             });
         }
         let intake = requests.len() as u64;
@@ -96,15 +99,17 @@ impl Engine {
                 let request = &mut requests[number];
                 let lsn = intake + number as u64;
                 answers[first + number] =
-                    match self.take_in(&mut shard, request, arrival, now, || Ok(lsn)) {
+                    match self.take_in(&mut shard, request, arrival, now, || Ok(lsn), &mut news) {
                         Ok((receipt, due)) => {
                             taken += usize::from(due.is_some());
                             earliest = earliest.into_iter().chain(due).min();
                             Ok(receipt)
                         }
-                        Err(reason) => Err(refused(request, reason)),
+                        Err(reason) => Err(refused(request, reason, &mut news)),
                     };
             }
+            drop(shard);
+            news.tell();
         });
         let unused = requests.len() - taken;
         self.rules
@@ -155,7 +160,12 @@ impl Engine {
 
 /// Hands a request back; what stays in its place is to be dropped.
 #[cold]
-fn refused(request: &mut InteractionRequest, reason: ScheduleErrorReason) -> ScheduleError {
+fn refused(
+    request: &mut InteractionRequest,
+    reason: ScheduleErrorReason,
+    news: &mut News,
+) -> ScheduleError {
+    note_refused(request, &reason, news);
     let placeholder = InteractionRequest::new(request.id, request.location);
     ScheduleError {
         request: Box::new(std::mem::replace(request, placeholder)),
@@ -194,17 +204,25 @@ fn by_shard(
 
 impl Shard {
     /// Loads what these arrivals will need into the cache.
-    fn touch_arriving<'a>(&self, arrivals: impl Iterator<Item = (&'a Arrival, LocationId)>) {
+    fn touch_arriving<'a>(
+        &self,
+        arrivals: impl Iterator<Item = (&'a Arrival, LocationId)> + Clone,
+    ) {
         let mut sum = 0;
-        for (arrival, location) in arrivals {
-            sum ^= self.index.touch(tag_of(arrival.hash)) ^ self.book.touch(location);
+        for (arrival, location) in arrivals.clone() {
+            sum ^= self.index.touch(tag_of(arrival.hash)) ^ self.book.touch_page(location);
+        }
+        for (_, location) in arrivals {
+            sum ^= self.book.touch_open(location);
         }
         black_box(sum);
     }
 
     /// Loads what the ends of these requests will need into the cache: first where they are, then their
     /// entries, then what is found through those.
-    fn touch_leaving(&self, hashes: impl Iterator<Item = u64>) {
+    fn touch_leaving(&self, hashes: impl Iterator<Item = u64> + Clone) {
+        let touched = hashes.clone().map(|hash| self.index.touch(tag_of(hash)));
+        black_box(touched.fold(0, |sum, touched| sum ^ touched));
         let mut entries = [NONE; LOCK_STEP];
         let mut count = 0;
         for (entry, hash) in entries.iter_mut().zip(hashes) {

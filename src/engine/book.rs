@@ -29,6 +29,12 @@ pub(super) const REQUESTS_MAX: usize = 1 << (32 - PLACE_BITS);
 const REASONS_MAX: usize = 32;
 const OTHER: &str = "other";
 
+/// Set in place of a chunk that was given back.
+const GAP: u32 = 1 << 31;
+
+/// The list of a page's chunks keeps its memory while the page is empty, if it is for no more than this.
+const KEPT_MAX: usize = 1024;
+
 /// Locations a part of the table of pages.
 const PART: usize = 512;
 
@@ -57,8 +63,10 @@ pub(super) struct Page {
     pub(super) control: Arc<LocationControl>,
     /// Pending requests by state, in the order of [`RequestState`]; `Completed` is not counted here.
     counts: [u32; RequestState::PENDING],
-    /// Its chunks, in order of their beginning; `NONE` where one was given back.
+    /// Its chunks by their ordinals. Where one was given back, the next such ordinal, marked as [`GAP`].
     chunks: Vec<u32>,
+    /// The first ordinal without a chunk, or `NONE`.
+    gap: u32,
     /// Requests completed since the engine started for no other reason than the outcome, in the order of
     /// [`Outcome`].
     plain: [u64; Outcome::ALL.len()],
@@ -93,6 +101,32 @@ impl Page {
     /// One past the last of its chunks: the bound of a walk.
     pub(super) fn end(&self) -> usize {
         self.chunks.len()
+    }
+
+    /// An ordinal for another chunk: one that was given back, else a new one.
+    fn take_ordinal(&mut self) -> u32 {
+        if self.gap == NONE {
+            self.chunks.push(NONE);
+            return self.chunks.len() as u32 - 1;
+        }
+        let ordinal = self.gap;
+        self.gap = match self.chunks[ordinal as usize] {
+            NONE => NONE,
+            gap => gap & !GAP,
+        };
+        ordinal
+    }
+
+    fn give_ordinal_back(&mut self, ordinal: u32) {
+        self.chunks[ordinal as usize] = self.gap | GAP;
+        self.gap = ordinal;
+        if self.live() == 0 {
+            self.chunks.clear();
+            self.gap = NONE;
+            if self.chunks.capacity() > KEPT_MAX {
+                self.chunks = Vec::new();
+            }
+        }
     }
 }
 
@@ -136,14 +170,18 @@ impl Book {
         }
     }
 
-    /// Loads what an arrival at a location needs into the cache. The result means nothing.
+    /// Loads a location's page into the cache. The result means nothing.
     #[inline]
-    pub(super) fn touch(&self, location: LocationId) -> u32 {
-        let Some(page) = self.page(location) else {
-            return 0;
-        };
-        let open = self.chunks.get(page.open);
-        page.counts[0] ^ open.map_or(0, |chunk| u32::from(chunk.free))
+    pub(super) fn touch_page(&self, location: LocationId) -> u32 {
+        self.page(location).map_or(0, |page| page.open)
+    }
+
+    /// Loads the chunk that an arrival at a location is entered in into the cache. The result means nothing.
+    #[inline]
+    pub(super) fn touch_open(&self, location: LocationId) -> u32 {
+        let open = self.page(location).map_or(NONE, |page| page.open);
+        let chunk = self.chunks.get(open);
+        chunk.map_or(0, |chunk| u32::from(chunk.free))
     }
 
     /// Loads what a release and a departure from a location need into the cache. The result means nothing.
@@ -151,9 +189,8 @@ impl Book {
     pub(super) fn touch_line(&self, location: LocationId, line: u32) -> u32 {
         let chunk = self.chunks.get(line >> PLACE_BITS);
         let chunk = chunk.map_or(0, |chunk| u32::from(chunk.free));
-        self.page(location).map_or(chunk, |page| {
-            chunk ^ u32::from(page.control.is_held()) ^ page.plain[0] as u32
-        })
+        let page = self.page(location);
+        page.map_or(chunk, |page| chunk ^ page.counts[0] ^ page.plain[0] as u32)
     }
 
     /// Opens a location's page at its first request in this shard.
@@ -180,6 +217,7 @@ impl Book {
             control,
             counts: [0; RequestState::PENDING],
             chunks: Vec::new(),
+            gap: NONE,
             open: NONE,
             plain: [0; Outcome::ALL.len()],
             reasons: Vec::new(),
@@ -192,7 +230,7 @@ impl Book {
         let page = self.pages.get_mut(number).expect("the page is open");
         page.counts[phase.state() as usize] += 1;
         if page.open == NONE {
-            let ordinal = u32::try_from(page.chunks.len()).expect("chunks are numbered by u32");
+            let ordinal = page.take_ordinal();
             page.open = self.chunks.insert(Chunk {
                 lines: [NONE; LINES],
                 page: number,
@@ -202,7 +240,7 @@ impl Book {
                 free: ALL_FREE,
                 is_open: true,
             });
-            page.chunks.push(page.open);
+            page.chunks[ordinal as usize] = page.open;
         }
         let chunk_number = page.open;
         let chunk = self.chunks.get_mut(chunk_number);
@@ -287,10 +325,7 @@ impl Book {
             return;
         };
         if let Some(page) = self.pages.get_mut(chunk.page) {
-            page.chunks[chunk.ordinal as usize] = NONE;
-            while page.chunks.last() == Some(&NONE) {
-                page.chunks.pop();
-            }
+            page.give_ordinal_back(chunk.ordinal);
         }
     }
 
@@ -346,10 +381,11 @@ impl Book {
             let page = self.page_at(number).expect("pages stay");
             assert_eq!(self.number_of(page.location), number);
             let mut counts = [0; RequestState::PENDING];
-            let mut open = 0;
+            let (mut open, mut gaps) = (0, 0);
             for (ordinal, &chunk_number) in page.chunks.iter().enumerate() {
                 let Some(chunk) = self.chunks.get(chunk_number) else {
-                    assert_eq!(chunk_number, NONE);
+                    assert!(chunk_number & GAP != 0);
+                    gaps += 1;
                     continue;
                 };
                 chunks += 1;
@@ -375,6 +411,15 @@ impl Book {
                 (previous, at) = (at, chunk.next);
             }
             assert_eq!(open, 0, "every chunk with a free line is found");
+            let mut at = page.gap;
+            while at != NONE {
+                gaps -= 1;
+                at = match page.chunks[at as usize] {
+                    NONE => NONE,
+                    gap => gap & !GAP,
+                };
+            }
+            assert_eq!(gaps, 0, "every ordinal without a chunk is found");
             assert_eq!(counts, page.counts, "of {:?}", page.location);
             live += page.live();
         }
@@ -432,5 +477,28 @@ mod tests {
         }
         check(&book, &lines);
         assert_eq!(book.chunks.len(), 0, "all chunks are given back");
+    }
+
+    /// The list of chunks once grew by each chunk that came while the last one stayed.
+    #[test]
+    fn churn_does_not_lengthen_a_page() {
+        let mut book = Book::new();
+        let here = LocationId::from_index(0);
+        book.open(here, Arc::default);
+        let mut lines: Vec<u32> = (0..100)
+            .map(|n| book.enter(here, n, Phase::Waiting))
+            .collect();
+        for round in 0..1_000 {
+            // Whole chunks go, the first ones and the last ones in turn.
+            let some = if round % 2 == 0 { 0..60 } else { 40..100 };
+            for n in some.clone() {
+                book.leave(lines[n], Phase::Waiting);
+            }
+            for n in some {
+                lines[n] = book.enter(here, u32::try_from(n).unwrap(), Phase::Waiting);
+            }
+        }
+        assert!(book.page(here).unwrap().end() <= 12);
+        book.check_invariants(100, |n| Some((here, lines[n as usize], Phase::Waiting)));
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct ShardCell {
     ready_next: AtomicU64,
     /// When the memory has something to forget.
     memory_next: AtomicU64,
+    /// When the wheel is to be brought up to the present.
+    upkeep_next: AtomicU64,
 }
 
 /// What lies behind the lock. In this order, so that the counts are next to it.
@@ -51,6 +53,7 @@ impl ShardCell {
             wheel_next: AtomicU64::new(NOTHING),
             ready_next: AtomicU64::new(NOTHING),
             memory_next: AtomicU64::new(NOTHING),
+            upkeep_next: AtomicU64::new(0),
         }
     }
 
@@ -85,6 +88,10 @@ impl ShardCell {
         self.memory_next.load(Ordering::Acquire) <= now.as_millis()
     }
 
+    pub(super) fn wheel_needs_upkeep(&self, now: Timestamp) -> bool {
+        self.upkeep_next.load(Ordering::Acquire) <= now.as_millis()
+    }
+
     /// When this shard next has something to do, or earlier.
     pub(super) fn next_event(&self) -> Option<Timestamp> {
         let next = self
@@ -112,6 +119,8 @@ impl ShardCell {
         store_if_changed(&self.wheel_next, wheel, Ordering::SeqCst);
         store_if_changed(&self.ready_next, ready, Ordering::SeqCst);
         store_if_changed(&self.memory_next, memory, Ordering::Release);
+        let upkeep = shard.next_upkeep().as_millis();
+        store_if_changed(&self.upkeep_next, upkeep, Ordering::Release);
     }
 }
 
@@ -122,7 +131,7 @@ fn store_if_changed(cell: &AtomicU64, value: u64, ordering: Ordering) {
     }
 }
 
-/// A locked shard, which publishes its next events when it is unlocked.
+/// A locked shard, which publishes its next events, and tells its counts, when it is unlocked.
 pub(super) struct ShardGuard<'a> {
     cell: &'a ShardCell,
     locked: MutexGuard<'a, Locked>,
@@ -144,6 +153,7 @@ impl DerefMut for ShardGuard<'_> {
 
 impl Drop for ShardGuard<'_> {
     fn drop(&mut self) {
+        self.locked.shard.tell_counts();
         self.cell.publish(&self.locked.shard);
     }
 }
@@ -154,21 +164,10 @@ mod tests {
     use std::thread;
     use std::time::Instant;
 
-    use super::super::rules::Counts;
     use super::*;
-    use crate::sync::AtomicUsize;
 
     fn cell() -> ShardCell {
-        let rules = Rules {
-            hash_key: [0, 0],
-            grace: Duration::ZERO,
-            counts: Counts {
-                pending: AtomicUsize::new(0),
-                next_intake: AtomicU64::new(1),
-            }
-            .into(),
-            in_flight: AtomicUsize::new(0).into(),
-        };
+        let rules = Rules::new(0, Duration::ZERO);
         ShardCell::new(Arc::new(rules), Duration::ZERO, 0)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Engine;
 use super::book::REQUESTS_MAX;
 use super::location::Pace;
+use super::panics::PanicObserver;
 use crate::directory::Directory;
 use crate::router::Router;
 use crate::sync::Arc;
@@ -24,6 +25,7 @@ pub struct EngineBuilder {
     pub(super) epoch: u32,
     pub(super) directory: Option<Arc<Directory>>,
     pub(super) hash_key: Option<u128>,
+    pub(super) panic_observer: Option<PanicObserver>,
     pub(super) default_pace: Option<Pace>,
 }
 
@@ -75,6 +77,7 @@ impl Default for EngineBuilder {
             epoch: 1,
             directory: None,
             hash_key: None,
+            panic_observer: None,
             default_pace: None,
         }
     }
@@ -117,8 +120,9 @@ impl EngineBuilder {
         self
     }
 
-    /// How long a dispatch worker's call of [`Router::route`] may take before the attempt counts as
-    /// failed; from 1 ms, default 300 s. (On the polling thread the call ends when it returns.)
+    /// How long a dispatch worker's call of [`Router::route`], or the future of an async router, may take
+    /// before the attempt counts as failed; from 1 ms, default 300 s. (On the polling thread the call ends when it
+    /// returns.)
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
@@ -156,6 +160,14 @@ impl EngineBuilder {
     /// random. It changes nothing that can be seen from outside.
     pub fn hash_key(mut self, key: u128) -> Self {
         self.hash_key = Some(key);
+        self
+    }
+
+    /// Is told at once what a panic said that ended a thread of the engine: its clock panicked, or dropping
+    /// the last hold on the router did. Called on that thread, with no lock held. Beside this,
+    /// [`Engine::panics`] remembers it.
+    pub fn on_thread_panic(mut self, observer: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.panic_observer = Some(PanicObserver::new(observer));
         self
     }
 

@@ -1,18 +1,21 @@
 //! From a released attempt to its end: the router's answer, its completion, its failure.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Engine;
 use super::entry::{Flags, Phase};
 use super::error::CompleteError;
 use super::poll::Attempt;
-use super::shard::{Shard, Trash};
+use super::shard::Shard;
+use super::trash::Trash;
 use super::why::{Rule, Why};
 use crate::ids::Timestamp;
 use crate::lifecycle::{Outcome, RequestState};
 use crate::request::no_payload;
 use crate::router::{Completion, Disposition, Lease, RoutingCommand};
 use crate::sync::{Arc, Ordering};
+use crate::telemetry::{News, Span, note, tell};
 
 /// Bytes of a router's reason that are kept.
 const REASON_BYTES_MAX: usize = 256;
@@ -129,7 +132,9 @@ impl Engine {
         command: RoutingCommand,
         clock: impl Fn() -> Timestamp,
     ) {
+        let span = Span::route(command.id, command.location, command.attempt);
         let answer = caught(|| self.router.route(command));
+        drop(span);
         self.settle(attempt, answer, clock());
     }
 
@@ -140,7 +145,9 @@ impl Engine {
         commands: Vec<RoutingCommand>,
         now: Timestamp,
     ) {
+        let span = Span::route_batch(commands.len());
         let answers = caught(|| self.router.route_batch(commands));
+        drop(span);
         let mut answers = answers.unwrap_or_default().into_iter();
         for &attempt in attempts {
             self.settle(attempt, answers.next(), now);
@@ -149,12 +156,13 @@ impl Engine {
 
     /// Applies the router's answer, unless the attempt was settled meanwhile. `None`: it panicked. An answer
     /// that comes after the attempt's lease ran out still counts where it is final, as a completion would.
-    fn settle(&self, attempt: Attempt, answer: Option<Disposition>, now: Timestamp) {
+    pub(super) fn settle(&self, attempt: Attempt, answer: Option<Disposition>, now: Timestamp) {
         let mut trash = Trash::new();
         let mut replaced = None;
         let mut lease_end = None;
         if answer.is_none() {
             self.router_panics.fetch_add(1, Ordering::Relaxed);
+            tell!(RouterPanicked { call: "route" });
         }
         let answer = match answer {
             Some(Disposition::Rejected(why)) => Some(Disposition::Rejected(bounded(why))),
@@ -172,6 +180,15 @@ impl Engine {
             return;
         };
         let index = attempt.index;
+        note!(
+            trash.news,
+            Answered {
+                id: shard.entry(index).id(),
+                location: shard.entry(index).location,
+                attempt: attempt.number,
+                disposition: name_of(answer.as_ref()),
+            }
+        );
         if let Some(Disposition::Busy { .. } | Disposition::Reschedule(_)) = &answer {
             shard.pending_mut(index).close_attempt();
         }
@@ -192,7 +209,8 @@ impl Engine {
                 shard.fail_attempt(index, Rule::Busy, retry_after, now, &mut trash);
             }
             Some(Disposition::Reschedule(schedule)) => {
-                replaced = shard.replace_schedule(index, schedule, now);
+                let news = &mut trash.news;
+                replaced = shard.replace_schedule(index, schedule, "router", now, news);
             }
             Some(Disposition::Accepted { lease_for }) => {
                 let end = now.saturating_add(lease_for);
@@ -221,18 +239,35 @@ impl Engine {
     }
 }
 
-/// Calls the router, with no lock held; `None` where it panics. What the panic carried is dropped here, where
-/// no lock is held either, and may panic itself.
+/// Calls the router, with no lock held; `None` where it panics.
 pub(super) fn caught<R>(call: impl FnOnce() -> R) -> Option<R> {
-    let panic = match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(answer) => return Some(answer),
-        Err(panic) => panic,
-    };
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(answer) => Some(answer),
+        Err(panic) => {
+            discard(panic);
+            None
+        }
+    }
+}
+
+/// Drops what a panic carried, with no lock held: it may panic itself.
+pub(super) fn discard(panic: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         // There is an end to it: this one is leaked.
         std::mem::forget(second);
     }
-    None
+}
+
+/// The name of the router's answer; `None`: it panicked.
+fn name_of(answer: Option<&Disposition>) -> &'static str {
+    match answer {
+        Some(Disposition::Routed) => "routed",
+        Some(Disposition::Busy { .. }) => "busy",
+        Some(Disposition::Reschedule(_)) => "reschedule",
+        Some(Disposition::Rejected(_)) => "rejected",
+        Some(Disposition::Accepted { .. }) => "accepted",
+        None => "panicked",
+    }
 }
 
 /// A reason is remembered for as long as its request is, so it may not be of any length.
@@ -245,9 +280,22 @@ fn bounded(why: Arc<str>) -> Arc<str> {
 
 impl Shard {
     /// When the request at `index` is next looked at, if there is one and it waits.
-    fn waits_until(&self, index: u32) -> Option<Timestamp> {
+    pub(super) fn waits_until(&self, index: u32) -> Option<Timestamp> {
         let pending = self.store.get(index)?;
         (pending.phase == Phase::Waiting).then(|| pending.waits_until())
+    }
+
+    /// The attempt released last is as if it had not been, because nobody was told of it.
+    pub(super) fn take_attempt_back(&mut self, index: u32, news: &mut News) {
+        note!(
+            news,
+            TakenBack {
+                id: self.entry(index).id(),
+                location: self.entry(index).location,
+                attempt: self.pending(index).attempts(),
+            }
+        );
+        self.pending_mut(index).take_attempt_back();
     }
 
     /// The phase of an attempt's request, where it is pending and no newer attempt was released.

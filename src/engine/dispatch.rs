@@ -26,11 +26,14 @@ use super::driver::DriverOptions;
 use super::entry::Phase;
 use super::news::LineNews;
 use super::poll::Attempt;
-use super::shard::Trash;
+use super::taken::Taken;
+use super::trash::Trash;
 use super::wakeup::Wakeup;
 use crate::clock::Clock;
 use crate::ids::{LocationId, Timestamp};
-use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering};
+use crate::router::RoutingCommand;
+use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
+use crate::telemetry::News;
 
 /// Queues kept for reuse, so that a location which comes and goes allocates nothing.
 const SPARES_MAX: usize = 64;
@@ -165,7 +168,7 @@ impl Dispatch {
         if let Some(location) = done {
             queues.done(location, self.limits.in_flight_max);
         }
-        let (location, attempt, ahead) = loop {
+        let next = loop {
             if queues.closed {
                 return None;
             }
@@ -175,6 +178,21 @@ impl Dispatch {
             queues.sleepers += 1;
             self.ready.wait(&mut queues);
         };
+        self.tell_of_room(queues, next.0);
+        Some(next)
+    }
+
+    /// The next attempt in turn, where there is one.
+    #[cfg(feature = "tokio")]
+    pub(super) fn try_take(&self) -> Option<(LocationId, Attempt, bool)> {
+        let mut queues = self.queues.lock();
+        let next = queues.next(self.limits.in_flight_max)?;
+        self.tell_of_room(queues, next.0);
+        Some(next)
+    }
+
+    /// An attempt of this location was taken: there is a place.
+    fn tell_of_room(&self, mut queues: MutexGuard<'_, Queues>, location: LocationId) {
         self.taken.store(queues.waiting, Ordering::Release);
         let share = (self.limits.location_waiting_max / ROOM_SHARE).max(1);
         let room_mark = self.limits.location_waiting_max - share;
@@ -191,7 +209,6 @@ impl Dispatch {
         if has_room || has_place {
             self.leave_word(has_room.then_some(location));
         }
-        Some((location, attempt, ahead))
     }
 
     /// An attempt taken is settled.
@@ -310,82 +327,70 @@ impl Queues {
     }
 }
 
-/// What a worker holds while it serves an attempt. Should the worker die of a panic (the clock's: the router's
-/// are caught), its location's share goes to another, and so does the attempt, where nobody was told of it.
-struct Serving<'a> {
-    engine: &'a Engine,
-    dispatch: &'a Dispatch,
-    location: LocationId,
-    attempt: Attempt,
-    died: bool,
-}
-
-impl Drop for Serving<'_> {
-    fn drop(&mut self) {
-        if self.died {
-            self.dispatch.done(self.location);
-            self.engine.take_back(vec![self.attempt]);
-        }
-    }
-}
-
 impl Engine {
     /// What a worker's thread does until the dispatch is closed.
     pub(super) fn work(&self, dispatch: &Dispatch, clock: &dyn Clock) {
         let mut done = None;
         while let Some((location, attempt, ahead)) = dispatch.take(done.take()) {
-            let mut serving = Serving {
-                engine: self,
-                dispatch,
-                location,
-                attempt,
-                died: true,
-            };
+            let taken = Taken::new(self, dispatch, location, attempt);
             self.dispatch_one(attempt, ahead, clock);
-            serving.died = false;
+            taken.defuse();
             done = Some(location);
         }
     }
 
     /// Routes a released attempt, unless its location was put on hold or its lifespan ended since.
     fn dispatch_one(&self, attempt: Attempt, ahead: bool, clock: &dyn Clock) {
-        let now = clock.now();
+        if let Some(command) = self.start_dispatched(attempt, ahead, clock.now()) {
+            self.route(attempt, command, || clock.now());
+        }
+    }
+
+    /// The command of a released attempt that goes to the router now, by its lease; `None` where its location
+    /// was put on hold or its lifespan ended since.
+    pub(super) fn start_dispatched(
+        &self,
+        attempt: Attempt,
+        ahead: bool,
+        now: Timestamp,
+    ) -> Option<RoutingCommand> {
         let index = attempt.index;
         let mut trash = Trash::new();
         let mut shard = self.shards[attempt.place].lock();
         if shard.phase_of(attempt) != Some(Phase::Released) {
-            return;
+            return None;
         }
         if shard.pending(index).has_expired(now) {
             shard.expire(index, now, &mut trash);
             drop(shard);
             self.notify_settled(None);
-            return;
+            return None;
         }
         let page = shard.book.page(shard.pending(index).location);
         if page.is_some_and(|page| page.control.is_held()) {
-            shard.pending_mut(index).take_attempt_back();
-            shard.park(index);
+            shard.take_attempt_back(index, &mut trash.news);
+            shard.park(index, &mut trash.news);
             let until = shard.pending(index).not_after();
             drop(shard);
             self.notify_settled(until);
-            return;
+            return None;
         }
         shard.start_routing(index);
-        shard.arm(index, now.saturating_add(self.settings.lease));
+        let lease_end = now.saturating_add(self.settings.lease);
+        shard.arm(index, lease_end);
         let command = self.command(&shard, index, ahead, now);
         drop(shard);
-        self.wakeup
-            .notify_due(now.saturating_add(self.settings.lease));
-        self.route(attempt, command, || clock.now());
+        self.wakeup.notify_due(lease_end);
+        Some(command)
     }
 
     /// Attempts that no worker will take to the router any more wait for the next poll again.
     pub(super) fn take_back(&self, attempts: Vec<Attempt>) {
         for attempt in attempts {
+            let mut news = News::default();
             let mut shard = self.shards[attempt.place].lock();
             if shard.phase_of(attempt) == Some(Phase::Released) {
-                shard.pending_mut(attempt.index).take_attempt_back();
+                shard.take_attempt_back(attempt.index, &mut news);
                 shard.wait(attempt.index);
             }
         }

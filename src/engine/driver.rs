@@ -1,23 +1,37 @@
 //! Threads for those who ask: one that polls, and any number that dispatch.
+//!
+//! Nothing here waits without a bound. A shutdown has a timeout, dropping [`Running`] is a shutdown with five
+//! seconds, and neither waits for the thread it is called on: one of the engine's own that is inside the
+//! router, or one that is inside a poll made by hand. A thread that is still inside the router when the time
+//! is up is left behind, with a hold on the engine until it comes out.
+//!
+//! A thread that dies says so at once: [`Running::is_alive`], [`Engine::panics`], and whoever was given to
+//! [`EngineBuilder::on_thread_panic`](super::EngineBuilder::on_thread_panic). What it had taken to route goes back (`taken.rs`).
 
-use std::any::Any;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::config::ConfigError;
+use super::delivery::caught;
 use super::dispatch::Dispatch;
 use super::error::StartError;
+use super::panics::Panics;
+use super::replies::Poll;
+use super::wakeup::Ticket;
 use crate::clock::Clock;
 use crate::ids::Timestamp;
+use crate::report::ReportOptions;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
+use crate::telemetry::tell;
 
 /// The longest sleep, so that a step of the system's clock is noticed: two wake-ups a second.
-const SLEEP_MAX: Duration = Duration::from_millis(500);
+pub(super) const SLEEP_MAX: Duration = Duration::from_millis(500);
 
 /// How long the driver waits for a poll that somebody else runs.
-const BUSY_WAIT: Duration = Duration::from_millis(1);
+pub(super) const BUSY_WAIT: Duration = Duration::from_millis(1);
 
 /// How long dropping a [`Running`] waits for its threads.
 const DROP_WAIT: Duration = Duration::from_secs(5);
@@ -74,10 +88,12 @@ impl DriverOptions {
 /// How to shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
-    /// Take nothing in any more, and stop when everything that is due has ended: released, and its attempt
-    /// completed. Retries that lie in the future are left.
+    /// Take nothing in any more, and stop when everything that is due has ended: released, at its location's
+    /// pace where it has one, and its attempt completed or its lease run out. What lies in the future is
+    /// left, retries too, and so is what is on hold or waits for its condition to be judged again.
     Drain,
-    /// Stop at once: what is being routed may end, nothing more is released.
+    /// Stop at once: what is being routed may end, nothing more is released, and what waited for a worker is
+    /// taken back.
     Stop,
 }
 
@@ -89,20 +105,23 @@ pub struct ShutdownReport {
     pub pending: usize,
     /// Those of them whose attempt has not ended.
     pub in_flight: usize,
+    /// Those of them that had fallen due by the clock, and were not released. After a drain that came to its end
+    /// that is what is on hold.
+    pub due: usize,
     /// Whether the time ran out first: threads may still be inside the router.
     pub timed_out: bool,
-    /// The messages of panics that ended a thread of the engine. The router's own are caught, and counted
-    /// in the report.
+    /// What the panics said that ended a thread of the engine since it was started. A drain ends early where
+    /// nobody is left to do it. The router's own panics are caught, and counted in the report.
     pub panics: Vec<String>,
 }
 
 /// An engine that is being driven. Dropping it stops the threads, as
 /// [`shutdown`](Self::shutdown)([`Shutdown::Stop`]) with five seconds' patience; the engine stays and can be
-/// polled or started again.
-#[derive(Debug)]
+/// polled or started again, and [remembers](Engine::panics) what a panic said.
 #[must_use = "dropping it stops the threads"]
 pub struct Running {
     engine: Arc<Engine>,
+    clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
     dispatch: Option<Arc<Dispatch>>,
     threads: Vec<JoinHandle<()>>,
@@ -115,6 +134,8 @@ struct Shared {
     stop: AtomicBool,
     /// Polls begun by the driver.
     polls: AtomicU64,
+    /// The time of the last of them.
+    polled: AtomicU64,
     progress: Mutex<Progress>,
     changed: Condvar,
 }
@@ -123,8 +144,35 @@ struct Shared {
 struct Progress {
     /// The number of the driver's last poll, where it left nothing due and nothing in flight.
     idle_at: Option<u64>,
-    exited: Vec<ThreadId>,
+    driver_exited: bool,
+    workers_exited: usize,
     panics: Vec<String>,
+}
+
+/// What a thread of the engine does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Job {
+    Drive,
+    Dispatch,
+}
+
+/// The thread that a poll runs on. It is to be known because nobody may wait for a poll from inside it.
+#[derive(Default)]
+pub(super) struct PollingThread(Mutex<Option<ThreadId>>);
+
+impl PollingThread {
+    pub(super) fn enter(&self) {
+        *self.0.lock() = Some(thread::current().id());
+    }
+
+    pub(super) fn leave(&self) {
+        *self.0.lock() = None;
+    }
+
+    /// Whether the caller is inside a poll, which called the router.
+    pub(super) fn is_here(&self) -> bool {
+        *self.0.lock() == Some(thread::current().id())
+    }
 }
 
 impl Engine {
@@ -142,34 +190,44 @@ impl Engine {
         if self.driven.swap(true, Ordering::AcqRel) {
             return Err(StartError::Running);
         }
-        let dispatch = (options.workers > 0)
-            .then(|| Arc::new(Dispatch::new(&options, &self.line_news, &self.wakeup)));
+        let dispatch = (options.workers > 0).then(|| self.open_dispatch(&options));
         *self.dispatch.write() = dispatch.clone();
+        let ticket = self.wakeup.take_over();
         let mut running = Running {
             engine: Arc::clone(self),
+            clock: Arc::clone(&clock),
             shared: Arc::default(),
             dispatch: dispatch.clone(),
             threads: Vec::new(),
             ended: false,
         };
+        tell!(Started {
+            by: "threads",
+            workers: options.workers
+        });
         self.observe(&clock);
         for number in 0..options.workers {
             let (engine, clock) = (Arc::clone(self), Arc::clone(&clock));
             let dispatch = Arc::clone(dispatch.as_ref().expect("workers have a dispatch"));
-            running.spawn(&format!("duewheel-dispatch-{number}"), move |_| {
+            let name = format!("duewheel-dispatch-{number}");
+            running.spawn(&name, Job::Dispatch, move |_| {
                 engine.work(&dispatch, &*clock);
             })?;
         }
         let engine = Arc::clone(self);
-        running.spawn("duewheel-driver", move |shared| {
-            engine.drive(&*clock, options, shared)
+        running.spawn("duewheel-driver", Job::Drive, move |shared| {
+            engine.drive(&*clock, options, ticket, shared);
         })?;
         Ok(running)
     }
 
+    pub(super) fn open_dispatch(&self, options: &DriverOptions) -> Arc<Dispatch> {
+        Arc::new(Dispatch::new(options, &self.line_news, &self.wakeup))
+    }
+
     /// Has the clock ring the bell whenever it is moved. Once a clock, because it never lets go of an
     /// observer.
-    fn observe(&self, clock: &Arc<dyn Clock>) {
+    pub(super) fn observe(&self, clock: &Arc<dyn Clock>) {
         let this = Arc::downgrade(clock);
         let known = {
             let mut observed = self.observed.lock();
@@ -184,39 +242,81 @@ impl Engine {
         self.observed.lock().push(this);
     }
 
-    fn drive(&self, clock: &dyn Clock, options: DriverOptions, shared: &Shared) {
+    fn drive(&self, clock: &dyn Clock, options: DriverOptions, ticket: Ticket, shared: &Shared) {
         while !shared.stop.load(Ordering::Acquire) {
             let number = shared.polls.fetch_add(1, Ordering::SeqCst) + 1;
             let now = clock.now();
+            shared.polled.store(now.as_millis(), Ordering::Relaxed);
             let budget = options.poll_budget.max(1);
             let Ok(poll) = self.poll_until(now, budget, &shared.stop) else {
-                self.wakeup.sleep(Timestamp::MAX, true, BUSY_WAIT, || true);
+                if let Some(sleep) = self.wakeup.lie_down(ticket, Timestamp::MAX, true) {
+                    sleep.wait(BUSY_WAIT);
+                }
                 continue;
             };
-            if poll.more {
+            let Some(plan) = self.plan(&poll, clock) else {
                 continue;
-            }
-            let next = poll.next_wakeup;
-            if next.is_some_and(|next| next <= clock.now()) {
+            };
+            shared.set_idle(plan.idle.then_some(number));
+            let timeout = plan.timeout.unwrap_or(SLEEP_MAX);
+            let Some(sleep) = self.wakeup.lie_down(ticket, plan.until, plan.ends_matter) else {
                 continue;
+            };
+            if !shared.stop.load(Ordering::SeqCst) && self.may_sleep(&plan) {
+                sleep.wait(timeout);
             }
-            let in_flight = self.in_flight();
-            shared.set_idle((!poll.blocked && in_flight == 0).then_some(number));
-            // What waits for dispatch makes a poll due when there is room.
-            let until = next.unwrap_or(Timestamp::MAX);
-            let timeout = clock
-                .real_time_until(until)
-                .unwrap_or(SLEEP_MAX)
-                .min(SLEEP_MAX);
-            let ends_matter = in_flight > 0;
-            self.wakeup.sleep(until, ends_matter, timeout, || {
-                let stop = shared.stop.load(Ordering::SeqCst);
-                let earlier = self.next_wakeup().is_some_and(|found| found < until);
-                let ended = ends_matter && self.in_flight() != in_flight;
-                !stop && !earlier && !ended
-            });
         }
     }
+
+    /// Until when to sleep after a poll; `None` where something is due.
+    pub(super) fn plan(&self, poll: &Poll, clock: &dyn Clock) -> Option<Plan> {
+        if poll.more || poll.next_wakeup.is_some_and(|next| next <= clock.now()) {
+            return None;
+        }
+        let in_flight = self.in_flight();
+        // What waits for dispatch makes a poll due when there is room.
+        let until = poll.next_wakeup.unwrap_or(Timestamp::MAX);
+        let timeout = clock.real_time_until(until);
+        Some(Plan {
+            until,
+            timeout: timeout.map(|timeout| timeout.min(SLEEP_MAX)),
+            ends_matter: in_flight > 0,
+            in_flight,
+            // Who stands in line, for a pace or for room, is due.
+            idle: !poll.blocked && in_flight == 0 && self.line_news.next_event().is_none(),
+        })
+    }
+
+    /// Whether nothing has come between a plan and the sleep that was published by it.
+    pub(super) fn may_sleep(&self, plan: &Plan) -> bool {
+        let earlier = self.next_wakeup().is_some_and(|found| found < plan.until);
+        let ended = plan.ends_matter && self.in_flight() != plan.in_flight;
+        !earlier && !ended
+    }
+
+    /// Pending requests that had fallen due by `now` and were not released. O(pending), in steps, as the report
+    /// that it is read off.
+    pub(super) fn count_due(&self, now: Timestamp) -> usize {
+        const MILLISECOND: Duration = Duration::from_millis(1);
+        let options = ReportOptions {
+            horizon: MILLISECOND,
+            interval: MILLISECOND,
+        };
+        let forecast = self.report_with(now, &options).forecast;
+        let due = forecast.overdue + forecast.intervals.first().copied().unwrap_or_default();
+        usize::try_from(due).unwrap_or(usize::MAX)
+    }
+}
+
+/// What a driver does after a poll that left nothing to do.
+pub(super) struct Plan {
+    pub(super) until: Timestamp,
+    /// In real time, where it moves the clock; no longer than [`SLEEP_MAX`].
+    pub(super) timeout: Option<Duration>,
+    pub(super) ends_matter: bool,
+    in_flight: usize,
+    /// Nothing is due and nothing in flight.
+    pub(super) idle: bool,
 }
 
 impl Running {
@@ -226,31 +326,59 @@ impl Running {
         &self.engine
     }
 
-    /// Stops the threads within about `timeout`, and says what is left. A thread that is still inside the
-    /// router then is left behind; its answer is taken when it comes. From inside the router, by one of
-    /// these threads, it waits for no thread.
-    pub fn shutdown(mut self, how: Shutdown, timeout: Duration) -> ShutdownReport {
-        self.end(how, timeout)
+    /// Whether all its threads run. A thread that has died has left its message in [`Engine::panics`].
+    /// Without the thread that polls nothing is released any more: shut this down, and start the engine again.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let progress = self.shared.progress.lock();
+        !progress.driver_exited && progress.workers_exited == 0
     }
 
-    fn end(&mut self, how: Shutdown, timeout: Duration) -> ShutdownReport {
+    /// Stops the threads within about `timeout`, and says what is left, for which it then looks at everything
+    /// that is pending. A thread that is still inside the router then is left behind; its answer is taken
+    /// when it comes. From inside the router, by one of these threads or in a poll by hand, it waits for
+    /// no thread.
+    pub fn shutdown(mut self, how: Shutdown, timeout: Duration) -> ShutdownReport {
+        let end = self.end(how, timeout);
+        let polled = Timestamp::from_millis(self.shared.polled.load(Ordering::Relaxed));
+        let now = match end.drained {
+            // Nothing that has fallen due since is what it was to wait for.
+            true => polled,
+            false => caught(|| self.clock.now()).unwrap_or(polled),
+        };
+        ShutdownReport {
+            pending: self.engine.pending(),
+            in_flight: self.engine.in_flight(),
+            due: self.engine.count_due(now),
+            timed_out: end.timed_out,
+            panics: end.panics,
+        }
+    }
+
+    fn end(&mut self, how: Shutdown, timeout: Duration) -> End {
         self.ended = true;
         let deadline = Instant::now().checked_add(timeout);
         let own = self
             .threads
             .iter()
             .any(|thread| thread.thread().id() == thread::current().id());
-        let mut timed_out = false;
+        let mut end = End::default();
         if how == Shutdown::Drain {
             self.engine.close();
-            if !own {
+            // The driver does not get its poll while this thread is inside one.
+            if !own && !self.engine.polling_thread.is_here() {
                 // Only a poll that begins from here on has seen all that was taken in.
                 let before = self.shared.polls.load(Ordering::SeqCst);
+                let workers = self.threads.len() - 1;
                 self.engine.wakeup.ring();
-                timed_out = !self.shared.wait(deadline, |progress| {
-                    progress.idle_at.is_some_and(|poll| poll > before)
-                        || !progress.panics.is_empty()
+                let is_idle =
+                    |progress: &Progress| progress.idle_at.is_some_and(|poll| poll > before);
+                end.timed_out = !self.shared.wait(deadline, |progress| {
+                    let nobody_is_left = progress.driver_exited
+                        || (workers > 0 && progress.workers_exited == workers);
+                    is_idle(progress) || nobody_is_left
                 });
+                end.drained = is_idle(&self.shared.progress.lock());
             }
         }
         self.shared.stop.store(true, Ordering::Release);
@@ -262,38 +390,43 @@ impl Running {
         }
         let threads = std::mem::take(&mut self.threads);
         if !own && !threads.is_empty() {
-            let exited = self
-                .shared
-                .wait(deadline, |progress| progress.exited.len() == threads.len());
-            timed_out |= !exited;
+            let exited = self.shared.wait(deadline, |progress| {
+                progress.workers_exited + usize::from(progress.driver_exited) == threads.len()
+            });
+            end.timed_out |= !exited;
         }
         let mut progress = self.shared.progress.lock();
-        let panics = std::mem::take(&mut progress.panics);
+        end.panics = std::mem::take(&mut progress.panics);
         drop(progress);
         self.engine.driven.store(false, Ordering::Release);
-        ShutdownReport {
+        tell!(Stopped {
             pending: self.engine.pending(),
             in_flight: self.engine.in_flight(),
-            timed_out,
-            panics,
-        }
+            timed_out: end.timed_out
+        });
+        end
     }
 
     fn spawn(
         &mut self,
         name: &str,
+        job: Job,
         run: impl FnOnce(&Shared) + Send + 'static,
     ) -> Result<(), StartError> {
         let shared = Arc::clone(&self.shared);
+        // It may hold the engine longer than anybody else, and drops it before the message is written down.
+        let panics: Arc<Panics> = Arc::clone(&self.engine.panics);
         let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
                 let result = catch_unwind(AssertUnwindSafe(|| run(&shared)));
+                let message = result.err().map(|panic| panics.record(panic));
                 let mut progress = shared.progress.lock();
-                progress.exited.push(thread::current().id());
-                if let Err(panic) = result {
-                    progress.panics.push(message(&*panic));
+                match job {
+                    Job::Drive => progress.driver_exited = true,
+                    Job::Dispatch => progress.workers_exited += 1,
                 }
+                progress.panics.extend(message);
                 drop(progress);
                 shared.changed.notify_all();
             })?;
@@ -302,12 +435,30 @@ impl Running {
     }
 }
 
+/// How the threads came to their end.
+#[derive(Default)]
+struct End {
+    /// A drain did all it was to do.
+    drained: bool,
+    timed_out: bool,
+    panics: Vec<String>,
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.ended {
-            // A panic's message was printed by the panic hook when it happened.
-            let _report = self.end(Shutdown::Stop, DROP_WAIT);
+            // The engine remembers what panics said.
+            self.end(Shutdown::Stop, DROP_WAIT);
         }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("engine", &self.engine)
+            .field("threads", &self.threads.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -333,26 +484,5 @@ impl Shared {
             }
         }
         true
-    }
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("stop", &self.stop)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What a panic said.
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
-}
-
-impl std::fmt::Debug for Dispatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Dispatch")
     }
 }

@@ -47,6 +47,19 @@ pub enum ScheduleErrorReason {
     Closed,
 }
 
+impl ScheduleErrorReason {
+    /// The name by which it is told and counted.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Full { .. } => "full",
+            Self::Conflict { .. } => "conflict",
+            Self::UnknownLocation(_) => "unknown_location",
+            Self::PayloadTooLarge { .. } => "payload_too_large",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// Why a request was not cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -5,18 +5,14 @@
 //! none.
 //!
 //! It grows without a pause, by extendible hashing (Fagin, Nievergelt, Pippenger, Strong, "Extendible Hashing:
-//! A Fast Access Method for Dynamic Files", 1979): the table is made of small ones, each for the hashes that
-//! begin with the same bits, found through a directory of all beginnings of `depth` bits. A small table
+//! A Fast Access Method for Dynamic Files", 1979): it is made of small tables (`table.rs`), each for the hashes
+//! that begin with the same bits, found through a directory of all beginnings of `depth` bits. A small table
 //! that is full is split in two by one bit more, some hundred slots at a time whatever the size of the
 //! whole.
 
-use hashbrown::HashTable;
+use super::table::Table;
 
-/// Slots of a small table at most: the most that 512 buckets hold. It is split in a few microseconds.
-const SLOTS_MAX: usize = if cfg!(test) { 14 } else { 448 };
-
-/// The deepest directory. Beyond it a table grows instead of being split; with keyed hashes nobody comes
-/// there.
+/// The deepest directory. Beyond it a table overflows into a list; with keyed hashes nobody comes there.
 const DEPTH_MAX: u32 = 24;
 
 /// Set in a place that is a remembered request's.
@@ -28,8 +24,11 @@ const REMEMBERED: u32 = 1 << 31;
 pub(super) struct Place(u32);
 
 impl Place {
+    /// No place: neither an entry's number, which are below 2^28, nor a remembered one's.
+    pub(super) const NOWHERE: Self = Self(1 << 30);
+
     pub(super) fn pending(index: u32) -> Self {
-        debug_assert!(index < REMEMBERED);
+        debug_assert!(index < Self::NOWHERE.0);
         Self(index)
     }
 
@@ -48,15 +47,9 @@ impl Place {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Slot {
-    tag: u32,
-    place: Place,
-}
-
-/// A small table: of the hashes whose first `depth` bits are the same.
-struct Table {
-    slots: HashTable<Slot>,
+/// A small table, of the tags whose first `depth` bits are the same.
+struct Part {
+    table: Table,
     depth: u32,
 }
 
@@ -65,7 +58,9 @@ pub(super) struct Index {
     /// By the first `depth` bits of a hash, the table.
     directory: Vec<u32>,
     depth: u32,
-    tables: Vec<Table>,
+    parts: Vec<Part>,
+    /// What found its table full and no bit to split it by.
+    overflow: Vec<(u32, Place)>,
     len: usize,
 }
 
@@ -74,10 +69,11 @@ impl Index {
         Self {
             directory: vec![0],
             depth: 0,
-            tables: vec![Table {
-                slots: HashTable::new(),
+            parts: vec![Part {
+                table: Table::new(),
                 depth: 0,
             }],
+            overflow: Vec::new(),
             len: 0,
         }
     }
@@ -90,103 +86,106 @@ impl Index {
     /// being optimised away.
     #[inline]
     pub(super) fn touch(&self, tag: u32) -> u32 {
-        let slots = &self.tables[self.table_of(tag)].slots;
-        let found = slots.find(spread(tag), |slot| slot.tag == tag);
-        found.map_or(0, |slot| slot.place.0)
+        self.parts[self.part_of(tag)].table.touch(tag)
     }
 
     /// The first place with this tag, which may be another request's.
     #[inline]
     pub(super) fn candidate(&self, tag: u32) -> Option<Place> {
-        let slots = &self.tables[self.table_of(tag)].slots;
-        let found = slots.find(spread(tag), |slot| slot.tag == tag)?;
-        Some(found.place)
+        self.parts[self.part_of(tag)].table.find(tag, |_| true)
     }
 
     /// The place with this tag for which `is_it` holds.
     #[inline]
     pub(super) fn find(&self, tag: u32, is_it: impl Fn(Place) -> bool) -> Option<Place> {
-        let slots = &self.tables[self.table_of(tag)].slots;
-        let found = slots.find(spread(tag), |slot| slot.tag == tag && is_it(slot.place))?;
-        Some(found.place)
+        let found = self.parts[self.part_of(tag)].table.find(tag, &is_it);
+        if found.is_some() || self.overflow.is_empty() {
+            return found;
+        }
+        let mut overflow = self.overflow.iter();
+        let found = overflow.find(|(other, place)| *other == tag && is_it(*place))?;
+        Some(found.1)
     }
 
     /// Adds a place. O(1), but for the split of a small table.
     pub(super) fn insert(&mut self, tag: u32, place: Place) {
-        let mut number = self.table_of(tag);
-        while self.tables[number].slots.len() >= SLOTS_MAX && self.tables[number].depth < DEPTH_MAX
-        {
-            self.split(number, tag);
-            number = self.table_of(tag);
-        }
-        self.tables[number]
-            .slots
-            .insert_unique(spread(tag), Slot { tag, place }, |slot| spread(slot.tag));
         self.len += 1;
+        loop {
+            let number = self.part_of(tag);
+            let part = &mut self.parts[number];
+            if !part.table.is_full() {
+                part.table.insert(tag, place);
+                return;
+            }
+            if part.depth == DEPTH_MAX {
+                self.overflow.push((tag, place));
+                return;
+            }
+            self.split(number, tag);
+        }
     }
 
     /// Puts `to` where `from` stands, and says whether it stood there.
     #[inline]
     pub(super) fn replace(&mut self, tag: u32, from: Place, to: Place) -> bool {
-        let number = self.table_of(tag);
-        let slots = &mut self.tables[number].slots;
-        let found = slots.find_mut(spread(tag), |slot| slot.place == from);
-        found.map(|slot| slot.place = to).is_some()
+        let number = self.part_of(tag);
+        if self.parts[number].table.replace(tag, from, to) {
+            return true;
+        }
+        let mut overflow = self.overflow.iter_mut();
+        let found = overflow.find(|slot| **slot == (tag, from));
+        found.map(|slot| slot.1 = to).is_some()
     }
 
     /// Takes a place out, and says whether it was there.
     #[inline]
     pub(super) fn remove(&mut self, tag: u32, place: Place) -> bool {
-        let number = self.table_of(tag);
-        let slots = &mut self.tables[number].slots;
-        let found = slots.find_entry(spread(tag), |slot| slot.place == place);
-        let removed = found.map(|slot| slot.remove()).is_ok();
+        let number = self.part_of(tag);
+        let mut removed = self.parts[number].table.remove(tag, place);
+        if !removed && !self.overflow.is_empty() {
+            let found = self.overflow.iter().position(|slot| *slot == (tag, place));
+            removed = found.map(|at| self.overflow.swap_remove(at)).is_some();
+        }
         self.len -= usize::from(removed);
         removed
     }
 
     #[inline]
-    fn table_of(&self, tag: u32) -> usize {
+    fn part_of(&self, tag: u32) -> usize {
         self.directory[beginning(tag, self.depth)] as usize
     }
 
-    /// Splits the table of a tag by the next bit of its hashes.
+    /// Splits the table of a tag by the next bit of its tags.
     #[cold]
     fn split(&mut self, number: usize, tag: u32) {
-        let depth = self.tables[number].depth + 1;
+        let depth = self.parts[number].depth + 1;
         if depth > self.depth {
             self.directory = self.directory.iter().flat_map(|&n| [n, n]).collect();
             self.depth = depth;
         }
-        let table = &mut self.tables[number];
-        table.depth = depth;
-        let mut upper = HashTable::with_capacity(SLOTS_MAX);
-        let goes_up = |slot: &mut Slot| beginning(slot.tag, depth) & 1 == 1;
-        for slot in table.slots.extract_if(goes_up) {
-            upper.insert_unique(spread(slot.tag), slot, |slot| spread(slot.tag));
-        }
-        let added = self.tables.len();
-        self.tables.push(Table {
-            slots: upper,
-            depth,
-        });
+        let added = self.parts.len() as u32;
+        let part = &mut self.parts[number];
+        part.depth = depth;
+        let table = part.table.split(|tag| beginning(tag, depth) & 1 == 1);
+        self.parts.push(Part { table, depth });
         // The directory's entries of a table are neighbours; the upper half of them is the new one's.
         let share = 1 << (self.depth - depth);
         let first = beginning(tag, depth - 1) * 2 * share;
-        self.directory[first + share..first + 2 * share].fill(added as u32);
+        self.directory[first + share..first + 2 * share].fill(added);
     }
 
     /// Panics unless every slot is found where it is, and every table by as many entries of the directory as
     /// its depth says.
     pub(super) fn check_invariants(&self) {
         assert_eq!(self.directory.len(), 1 << self.depth);
-        let mut len = 0;
-        for (number, table) in self.tables.iter().enumerate() {
-            len += table.slots.len();
+        let mut len = self.overflow.len();
+        for (number, part) in self.parts.iter().enumerate() {
+            len += part.table.len();
+            part.table.check_invariants();
             let entries = self.directory.iter().filter(|&&n| n as usize == number);
-            assert_eq!(entries.count(), 1 << (self.depth - table.depth));
-            for slot in &table.slots {
-                assert_eq!(self.table_of(slot.tag), number, "found where it is");
+            assert_eq!(entries.count(), 1 << (self.depth - part.depth));
+            for slot in part.table.slots() {
+                assert_eq!(self.part_of(slot.tag), number, "found where it is");
             }
         }
         assert_eq!(len, self.len);
@@ -203,17 +202,6 @@ pub(super) fn tag_of(hash: u64) -> u32 {
 #[inline]
 fn beginning(tag: u32, depth: u32) -> usize {
     (u64::from(tag) >> (32 - depth)) as usize
-}
-
-/// A small table's hash, made from the tag alone. The multiplier (2^64 divided by the golden ratio, Knuth
-/// volume 3, 6.4) carries the tag into the top bits; the rotation brings well-mixed bits down to where the
-/// table takes its bucket from, and others up to where it takes its control byte from. Both depend on the
-/// tag's low bits, in which the tags of one small table differ.
-#[inline]
-fn spread(tag: u32) -> u64 {
-    u64::from(tag)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        .rotate_right(25)
 }
 
 #[cfg(test)]
@@ -251,23 +239,28 @@ mod tests {
             assert!(index.remove(tag(n), Place::pending(n)));
         }
         index.check_invariants();
-        assert!(index.tables.len() > 100);
+        assert!(index.parts.len() > 100);
         for n in 0..3_000 {
             let found = index.find(tag(n), |place| place == Place::pending(n));
             assert_eq!(found.is_some(), n % 2 == 1);
         }
     }
 
-    /// Nobody can choose tags; should so many be equal all the same, the table grows.
+    /// Nobody can choose tags; should so many be equal all the same, they are found all the same.
     #[test]
-    fn a_table_that_no_bit_splits_grows() {
+    fn a_table_that_no_bit_splits_overflows() {
         let mut index = Index::new();
         for n in 0..100 {
             index.insert(u32::MAX, Place::pending(n));
         }
         assert_eq!(index.len(), 100);
-        let last = index.find(u32::MAX, |place| place == Place::pending(99));
-        assert!(last.is_some());
+        for n in 0..100 {
+            let (from, to) = (Place::pending(n), Place::pending(n + 100));
+            assert!(index.replace(u32::MAX, from, to));
+            assert_eq!(index.find(u32::MAX, |place| place == to), Some(to));
+            assert!(index.remove(u32::MAX, to));
+        }
+        assert_eq!(index.len(), 0);
     }
 
     #[test]

@@ -6,13 +6,15 @@ use super::error::{CancelError, RescheduleError, ScheduleError, ScheduleErrorRea
 use super::memory::{Ended, Memory};
 use super::pending::Pending;
 use super::replies::{Cancelled, Position, Receipt, RequestStatus};
-use super::shard::{Known, Shard, Trash};
+use super::shard::{Known, Shard};
+use super::trash::Trash;
 use super::why::Why;
 use crate::ids::{RequestId, Timestamp};
 use crate::lifecycle::{Outcome, RequestState};
 use crate::request::InteractionRequest;
 use crate::schedule::ScheduleData;
 use crate::sync::Ordering;
+use crate::telemetry::{News, note};
 
 /// What of a request can be worked out before its shard is locked.
 pub(super) struct Arrival {
@@ -38,16 +40,18 @@ impl Engine {
         mut request: InteractionRequest,
         now: Timestamp,
     ) -> Result<Receipt, ScheduleError> {
+        let mut news = News::default();
         let taken = self.arrival(&request).and_then(|arrival| {
             let mut shard = self.shards[arrival.place].lock();
-            self.take_in(&mut shard, &mut request, &arrival, now, || {
+            let reserve = || {
                 self.reserve(1)?;
                 Ok(self
                     .rules
                     .counts
                     .next_intake
                     .fetch_add(1, Ordering::Relaxed))
-            })
+            };
+            self.take_in(&mut shard, &mut request, &arrival, now, reserve, &mut news)
         });
         match taken {
             Ok((receipt, due)) => {
@@ -56,10 +60,13 @@ impl Engine {
                 }
                 Ok(receipt)
             }
-            Err(reason) => Err(ScheduleError {
-                request: Box::new(request),
-                reason,
-            }),
+            Err(reason) => {
+                note_refused(&request, &reason, &mut news);
+                Err(ScheduleError {
+                    request: Box::new(request),
+                    reason,
+                })
+            }
         }
     }
 
@@ -107,6 +114,7 @@ impl Engine {
         arrival: &Arrival,
         now: Timestamp,
         reserve: impl FnOnce() -> Result<u64, ScheduleErrorReason>,
+        news: &mut News,
     ) -> Result<(Receipt, Option<Timestamp>), ScheduleErrorReason> {
         let &Arrival {
             place,
@@ -138,7 +146,17 @@ impl Engine {
             Known::Ended(_) | Known::Unknown => None,
         };
         match known {
-            Some((known, receipt)) if known == fingerprint => return Ok((receipt, None)),
+            Some((known, receipt)) if known == fingerprint => {
+                note!(
+                    news,
+                    Duplicate {
+                        id,
+                        location: request.location,
+                        state: receipt.state
+                    }
+                );
+                return Ok((receipt, None));
+            }
             Some((_, receipt)) => {
                 let state = receipt.state;
                 return Err(ScheduleErrorReason::Conflict { state });
@@ -152,7 +170,16 @@ impl Engine {
         let lsn = reserve()?;
         let location = request.location;
         shard.book.open(location, || self.controls.of(location));
-        let due = shard.insert(request, fingerprint, hash, lsn, now);
+        let (index, due) = shard.insert(request, fingerprint, hash, lsn, now);
+        note!(
+            news,
+            Accepted {
+                id,
+                location,
+                scheduled: shard.pending(index).is_scheduled(),
+                due: shard.pending(index).eligible(),
+            }
+        );
         let receipt = receipt(lsn, RequestState::Scheduled, None, false);
         Ok((receipt, Some(due)))
     }
@@ -208,7 +235,7 @@ impl Engine {
                 found,
             });
         }
-        let replaced = shard.replace_schedule(index, schedule, now);
+        let replaced = shard.replace_schedule(index, schedule, "caller", now, &mut trash.news);
         let pending = shard.pending(index);
         let due = pending.eligible();
         let position = Position {
@@ -239,6 +266,23 @@ impl Engine {
             Known::Unknown => None,
         }
     }
+}
+
+/// A request was not taken in.
+#[inline]
+pub(super) fn note_refused(
+    request: &InteractionRequest,
+    reason: &ScheduleErrorReason,
+    news: &mut News,
+) {
+    note!(
+        news,
+        Refused {
+            id: request.id,
+            location: request.location,
+            reason: reason.kind()
+        }
+    );
 }
 
 pub(super) fn status_of(pending: Pending<'_>) -> RequestStatus {
@@ -347,18 +391,31 @@ impl Shard {
         }
     }
 
-    /// Sets another schedule and waits for it; returns the old one, to be dropped without the lock.
+    /// Sets another schedule, told as `by` somebody's, and waits for it; returns the old one, to be dropped without
+    /// the lock.
     pub(super) fn replace_schedule(
         &mut self,
         index: u32,
         schedule: ScheduleData,
+        by: &'static str,
         now: Timestamp,
+        news: &mut News,
     ) -> Option<ScheduleData> {
         debug_assert!(self.pending(index).phase != Phase::Released);
         let mut pending = self.pending_mut(index);
         let replaced = pending.set_schedule(schedule, now);
         pending.revise();
         self.wait(index);
+        note!(
+            news,
+            Rescheduled {
+                id: self.entry(index).id(),
+                location: self.entry(index).location,
+                by,
+                due: self.pending(index).eligible(),
+                revision: self.pending(index).revision(),
+            }
+        );
         replaced
     }
 }

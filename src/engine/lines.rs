@@ -48,6 +48,26 @@ pub(super) enum Gate {
     Turn,
 }
 
+impl Gate {
+    /// What is waited for, as it is told.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "nothing",
+            Self::Token(_) => "pace",
+            Self::Room => "room",
+            Self::Turn => "turn",
+        }
+    }
+
+    /// When it opens, where that is known.
+    pub(super) fn opens(self) -> Option<Timestamp> {
+        match self {
+            Self::Token(opens) => Some(opens),
+            Self::Open | Self::Room | Self::Turn => None,
+        }
+    }
+}
+
 /// The lines of all locations that have one.
 #[derive(Default)]
 pub(super) struct Lines {

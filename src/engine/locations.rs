@@ -10,11 +10,13 @@ use super::error::UnknownLocation;
 use super::intake::status_of;
 use super::location::Pace;
 use super::replies::{Held, ListCursor, LocationChange, LocationPage, Resumed};
-use super::shard::{Shard, Trash};
+use super::shard::Shard;
+use super::trash::Trash;
 use super::why::{Rule, Why};
 use crate::ids::{LocationId, Timestamp};
 use crate::lifecycle::{Outcome, RequestState};
 use crate::sync::Arc;
+use crate::telemetry::tell;
 
 /// Requests visited while a shard is locked: few enough, where each is some cache misses, that nobody waits for
 /// long.
@@ -43,9 +45,12 @@ impl Engine {
                 Some(page.count(RequestState::Released) + page.count(RequestState::Routing))
             })
             .sum::<u32>();
-        Ok(Held {
-            in_flight: in_flight as usize,
-        })
+        let in_flight = in_flight as usize;
+        tell!(Held {
+            location,
+            in_flight
+        });
+        Ok(Held { in_flight })
     }
 
     /// Starts a location's releases again, at most at `pace` where one is given, else at the engine's
@@ -72,6 +77,13 @@ impl Engine {
                 held += 1;
                 shard.unpark(index, held_since, now, trash);
             }
+        });
+        tell!(Resumed {
+            location,
+            held,
+            pace: pace
+                .or(self.settings.default_pace)
+                .map_or(0, Pace::releases_per_second)
         });
         self.wakeup.notify_due(now);
         Ok(Resumed { held })
@@ -102,6 +114,11 @@ impl Engine {
                 let why = Why::Rule(Rule::Location);
                 shard.end(index, Outcome::Cancelled, why, now, trash);
             }
+        });
+        tell!(LocationCancelled {
+            location,
+            changed: change.changed,
+            too_late: change.too_late
         });
         Ok(change)
     }
@@ -147,6 +164,12 @@ impl Engine {
                 Phase::InLine => shard.wait(index),
                 _ => {}
             }
+        });
+        tell!(LocationMoved {
+            location: from,
+            to,
+            changed: change.changed,
+            too_late: change.too_late
         });
         self.wakeup.notify_due(now);
         Ok(change)
@@ -198,15 +221,18 @@ impl Engine {
     /// Visits every request that stands on the location's pages now, some a lock.
     fn walk(&self, location: LocationId, mut visit: impl FnMut(&mut Shard, u32, &mut Trash)) {
         let mut trash = Trash::new();
-        let mut indexes: Vec<u32> = Vec::with_capacity(WALK_STEP);
+        let mut indexes = [0; WALK_STEP];
         for cell in &self.shards {
             let mut at = ListCursor::START;
             let end = cell.lock().book.page(location).map_or(0, Page::end);
             while at.chunk < end {
                 let mut shard = cell.lock();
-                indexes.clear();
-                shard.list(location, &mut at, WALK_STEP, |index| indexes.push(index));
-                for &index in &indexes {
+                let mut count = 0;
+                shard.list(location, &mut at, WALK_STEP, |index| {
+                    indexes[count] = index;
+                    count += 1;
+                });
+                for &index in &indexes[..count] {
                     visit(&mut shard, index, &mut trash);
                 }
                 drop(shard);

@@ -13,7 +13,8 @@
 //! * getters: [`status`](Engine::status), [`list_location`](Engine::list_location),
 //!   [`report`](Engine::report).
 //!
-//! [`start`](Engine::start) does the polling on a thread of its own, for those who ask.
+//! [`start`](Engine::start) does the polling on a thread of its own, for those who ask; an `AsyncEngine`
+//! (feature `tokio`) does it in a task.
 //!
 //! # Who holds what
 //!
@@ -29,6 +30,7 @@ mod config;
 mod delivery;
 mod dispatch;
 mod driver;
+mod due;
 mod entry;
 mod error;
 mod gaps;
@@ -40,13 +42,19 @@ mod locations;
 mod memory;
 mod news;
 mod observe;
+mod panics;
 mod pending;
 mod poll;
 mod replies;
 mod rules;
+#[cfg(feature = "tokio")]
+mod run;
 mod shard;
 mod slab;
 mod store;
+mod table;
+mod taken;
+mod trash;
 mod turn;
 mod wakeup;
 mod why;
@@ -66,13 +74,17 @@ pub use replies::{
     Cancelled, Contention, Held, ListCursor, LocationChange, LocationPage, Poll, Position, Receipt,
     RequestStatus, Resumed,
 };
+#[cfg(feature = "tokio")]
+pub use run::{AsyncEngine, RunOptions};
 
 use cell::ShardCell;
 use dispatch::Dispatch;
+use driver::PollingThread;
 use location::Controls;
 use news::LineNews;
+use panics::Panics;
 use poll::Poller;
-use rules::{Counts, Rules};
+use rules::Rules;
 use wakeup::Wakeup;
 
 use crate::clock::Clock;
@@ -80,7 +92,8 @@ use crate::directory::Directory;
 use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::report::LatenessBook;
 use crate::router::Router;
-use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, Weak};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, RwLock, Weak};
+use crate::telemetry::tell;
 
 /// The scheduling engine. Shared by reference or `Arc`; every method takes `&self`.
 ///
@@ -124,7 +137,9 @@ pub struct Engine {
     /// Gone while a poll runs. Apart, as are the others that a poll writes, from what every call reads.
     poller: CachePadded<Mutex<Option<Box<Poller>>>>,
     lateness: CachePadded<Mutex<LatenessBook>>,
+    polling_thread: CachePadded<PollingThread>,
     router_panics: AtomicU64,
+    panics: Arc<Panics>,
     /// There while dispatch workers run.
     dispatch: RwLock<Option<Arc<Dispatch>>>,
     wakeup: Arc<Wakeup>,
@@ -148,15 +163,7 @@ impl Engine {
     /// Puts together what was checked already.
     fn assemble(settings: EngineBuilder, router: Arc<dyn Router>) -> Self {
         let key = settings.hash_key.unwrap_or_else(random_key);
-        let rules = Arc::new(Rules {
-            hash_key: [key as u64, (key >> 64) as u64],
-            grace: settings.grace,
-            counts: CachePadded::new(Counts {
-                pending: AtomicUsize::new(0),
-                next_intake: AtomicU64::new(1),
-            }),
-            in_flight: CachePadded::new(AtomicUsize::new(0)),
-        });
+        let rules = Arc::new(Rules::new(key, settings.grace));
         let remembered_max = settings.remembered_max.div_ceil(settings.shards);
         let shards = (0..settings.shards)
             .map(|_| ShardCell::new(Arc::clone(&rules), settings.remember, remembered_max))
@@ -166,6 +173,8 @@ impl Engine {
             directory: settings.directory.clone().unwrap_or_default(),
             rules,
             poller: CachePadded::new(Mutex::new(Some(Box::new(Poller::new(shards.len()))))),
+            polling_thread: CachePadded::default(),
+            panics: Arc::new(Panics::new(settings.panic_observer.clone())),
             controls: Controls::new(settings.default_pace),
             settings,
             shards,
@@ -195,7 +204,15 @@ impl Engine {
     /// Requests that were released and whose attempt has not ended.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.rules.in_flight.load(Ordering::Acquire)
+        self.rules.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// What the last 16 panics said that ended a thread of this engine, oldest first, 1024 bytes of each: its
+    /// clock panicked, or a drop of something that the embedder gave. The router's panics are not among them:
+    /// they are caught, and counted in the [`report`](Self::report).
+    #[must_use]
+    pub fn panics(&self) -> Vec<String> {
+        self.panics.messages()
     }
 
     /// The earliest time at which a poll has something to do, or a time before it: a poll then finds
@@ -223,10 +240,13 @@ impl Engine {
     /// Refuses further intake, for good: once this has returned, nothing new is accepted. A repeated intake is
     /// still answered, and what is pending goes on.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        let closed_before = self.closed.swap(true, Ordering::AcqRel);
         // An intake that was not refused yet holds its shard's lock until what it took in is published.
         for cell in &self.shards {
             drop(cell.lock());
+        }
+        if !closed_before {
+            tell!(Closed {});
         }
     }
 

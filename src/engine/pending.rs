@@ -117,6 +117,11 @@ impl<'a> Pending<'a> {
         self.schedule()?.threshold_wait()
     }
 
+    pub(super) fn missed_policy(&self) -> MissedPolicy {
+        self.schedule()
+            .map_or(MissedPolicy::Release, ScheduleData::missed)
+    }
+
     fn retry(&self) -> RetryPolicy {
         self.schedule()
             .map_or_else(RetryPolicy::default, |schedule| schedule.retry().clone())
@@ -283,10 +288,7 @@ impl PendingMut<'_> {
             if view.due <= accepted || !missed(view.due) {
                 return Verdict::Due;
             }
-            let policy = view
-                .schedule()
-                .map_or(MissedPolicy::Release, ScheduleData::missed);
-            match (policy, view.next_time()) {
+            match (view.missed_policy(), view.next_time()) {
                 (MissedPolicy::Release, _) => return Verdict::Due,
                 // A request that has another time to come is not given up: the missed one is passed over.
                 (_, Some(next)) => {

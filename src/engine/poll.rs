@@ -19,20 +19,26 @@ use hashbrown::{HashMap, HashSet};
 use super::Engine;
 use super::cell::ShardCell;
 use super::dispatch::Dispatch;
+use super::due::FIRE_STEP;
 use super::entry::Phase;
 use super::error::Busy;
 use super::gaps::Gaps;
 use super::lines::{Gate, Lines};
 use super::location::LocationControl;
 use super::replies::Poll;
-use super::shard::{FIRE_STEP, ReadyKey, Trash};
+use super::shard::ReadyKey;
+use super::trash::Trash;
 use crate::ids::{LocationId, Media, Timestamp};
 use crate::router::RoutingCommand;
 use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::telemetry::{Span, tell};
 
 /// Timers that a poll may fire beyond its budget, so that polls with a budget of one get along.
 const FIRE_MIN: usize = 4096;
+
+/// Steps that a poll takes at most to bring a shard's wheel up to the present, each under its own lock.
+const UPKEEP_STEPS: usize = 16;
 
 /// What one poll leaves for the next.
 pub(super) struct Poller {
@@ -46,6 +52,8 @@ pub(super) struct Poller {
     /// What the router said in this poll.
     pub(super) consultations: HashMap<(LocationId, Media), Consultation>,
     pub(super) batch: Vec<(Attempt, RoutingCommand)>,
+    /// Empty between polls: memory for the locations whose pace was changed.
+    paced: HashSet<LocationId>,
     /// How late releases were, to be recorded.
     pub(super) lateness: Vec<(LocationId, Duration)>,
 }
@@ -59,6 +67,7 @@ impl Poller {
             gaps: Gaps::default(),
             consultations: HashMap::new(),
             batch: Vec::new(),
+            paced: HashSet::new(),
             lateness: Vec::new(),
         }
     }
@@ -106,12 +115,18 @@ impl Engine {
     /// before, is taken up by the same poll as long as the budget lasts: a budget of `usize::MAX` may never
     /// return.
     ///
-    /// O(shards + what is due, up to the budget); with nothing due no shard that has something pending is locked.
+    /// O(shards + what is due, up to the budget); with nothing due no shard that has something pending is
+    /// locked, but for a moment once in some four seconds to bring its wheel up to the present.
     ///
     /// # Errors
     /// [`Busy`] while another poll runs, be it further up this thread's stack.
     pub fn poll(&self, now: Timestamp, budget: usize) -> Result<Poll, Busy> {
-        self.poll_until(now, budget, &AtomicBool::new(false))
+        let poll = self.poll_until(now, budget, &AtomicBool::new(false))?;
+        if poll.released > 0 && self.dispatch.read().is_some() {
+            // A task that routes what was released sleeps by the driver's bell.
+            self.wakeup.ring();
+        }
+        Ok(poll)
     }
 
     /// [`poll`](Self::poll), which examines nothing more once `stop` is set.
@@ -121,13 +136,15 @@ impl Engine {
         budget: usize,
         stop: &AtomicBool,
     ) -> Result<Poll, Busy> {
-        let taken = self.poller.lock().take();
+        let taken = self.poller.lock().take().ok_or(Busy)?;
+        let span = Span::poll(now, budget);
+        self.polling_thread.enter();
         let mut polling = Polling {
             engine: self,
             dispatch: self.dispatch.read().clone(),
             places: 0,
             turn: None,
-            poller: Some(taken.ok_or(Busy)?),
+            poller: Some(taken),
             now,
             budget,
             stop,
@@ -145,6 +162,12 @@ impl Engine {
         let mut poll = polling.poll;
         drop(polling);
         poll.next_wakeup = self.next_wakeup();
+        span.polled(poll.examined, poll.released, poll.more, poll.blocked);
+        tell!(Polled {
+            examined: poll.examined,
+            pending: self.pending(),
+            in_flight: self.in_flight(),
+        });
         Ok(poll)
     }
 }
@@ -170,6 +193,7 @@ pub(super) struct Polling<'a> {
 /// Gives the poller back, also when something panics.
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
+        self.engine.polling_thread.leave();
         *self.engine.poller.lock() = self.poller.take();
     }
 }
@@ -195,6 +219,7 @@ impl<'e> Polling<'e> {
         poller.consultations.clear();
         let stepped_back = poller.gaps.polled(now, grace);
         self.forget();
+        self.keep_up();
         self.open_lines(stepped_back);
         loop {
             self.hear_of_room();
@@ -251,10 +276,23 @@ impl<'e> Polling<'e> {
         }
     }
 
+    /// Brings the wheels up to the present where they have stayed behind, a bounded number of steps a poll.
+    fn keep_up(&mut self) {
+        for cell in &self.engine.shards {
+            for _ in 0..UPKEEP_STEPS {
+                if !cell.wheel_needs_upkeep(self.now) {
+                    break;
+                }
+                cell.lock().keep_up(self.now);
+            }
+        }
+    }
+
     /// Opens the lines of locations whose next token has come. A clock that stepped back, another pace and
     /// another dispatch change when that is.
     fn open_lines(&mut self, stepped_back: bool) {
-        let mut locations = self.engine.line_news.take_paced();
+        let empty = std::mem::take(&mut self.poller().paced);
+        let mut locations = self.engine.line_news.exchange_paced(empty);
         let known = self.poller().dispatch.as_ref().map(Arc::as_ptr);
         let is_another = known != self.dispatch.as_ref().map(Arc::as_ptr);
         if is_another {
@@ -270,9 +308,10 @@ impl<'e> Polling<'e> {
             locations.extend(self.poller().lines.locations());
         }
         self.hear_of_room();
-        for location in locations {
+        for location in locations.drain() {
             self.place_line(location);
         }
+        self.poller().paced = locations;
         let now = self.now;
         while let Some(location) = self.poller().lines.take_opening(now) {
             self.place_line(location);
@@ -334,16 +373,24 @@ impl<'e> Polling<'e> {
     /// line whose turn it is at a free place.
     fn first_head(&self) -> Option<(Source, ReadyKey)> {
         let poller = self.poller.as_ref()?;
-        let heads = poller.heads.iter().enumerate();
-        let ready = heads.filter_map(|(place, head)| Some((Source::Shard(place), (*head)?)));
+        // Once a release, so by hand: as a chain of iterators it took twice the instructions.
+        let mut first = None::<(usize, &ReadyKey)>;
+        for (place, head) in poller.heads.iter().enumerate() {
+            if let Some(key) = head
+                && first.is_none_or(|(_, first)| key < first)
+            {
+                first = Some((place, key));
+            }
+        }
+        let ready = first.map(|(place, key)| (Source::Shard(place), *key));
         let open = poller.lines.first();
+        let open = open.map(|(location, key)| (Source::Line(location), key));
         let turn = poller.lines.first_turn().filter(|_| self.places > 0);
-        ready
-            .chain(open.map(|(location, key)| (Source::Line(location), key)))
-            .chain(turn.map(|(location, key)| (Source::Turn(location), key)))
-            .min_by_key(|&(_, key)| key)
-            // The clock may have stepped back since it became ready.
-            .filter(|(_, key)| key.tick <= self.now)
+        let turn = turn.map(|(location, key)| (Source::Turn(location), key));
+        let lined = open.into_iter().chain(turn);
+        let first = ready.into_iter().chain(lined).min_by_key(|&(_, key)| key);
+        // The clock may have stepped back since it became ready.
+        first.filter(|(_, key)| key.tick <= self.now)
     }
 
     /// Fires a step of every wheel that holds something due by `horizon`, and says whether any did.

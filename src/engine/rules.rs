@@ -29,6 +29,18 @@ pub(super) struct Counts {
 }
 
 impl Rules {
+    pub(super) fn new(hash_key: u128, grace: Duration) -> Self {
+        Self {
+            hash_key: [hash_key as u64, (hash_key >> 64) as u64],
+            grace,
+            counts: CachePadded::new(Counts {
+                pending: AtomicUsize::new(0),
+                next_intake: AtomicU64::new(1),
+            }),
+            in_flight: CachePadded::new(AtomicUsize::new(0)),
+        }
+    }
+
     /// The keyed, stable hash that chooses a request's shard and its place in the index. SipHash-1-3, so
     /// that nobody who chooses ids can crowd one shard.
     pub(super) fn hash(&self, id: RequestId) -> u64 {

@@ -1,67 +1,38 @@
 //! What lies behind a shard's lock: a wheel, an id index, a location book, a ready heap and an idempotency
-//! memory, and the moves of a request between them.
+//! memory, and the moves of a request between them. What moves it when its time comes is in `due.rs`.
 //!
 //! Nothing that runs under the lock is user code, and nothing that a user gave is dropped under it:
-//! entries that end are moved into a [`Trash`] that the caller drops once the lock is released.
+//! what ended requests held is moved into a [`Trash`] that the caller drops once the lock is released, and so is
+//! the news of them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hint::black_box;
 use std::time::Duration;
 
 use super::book::Book;
-use super::entry::{Entry, Flags, Phase};
-use super::gaps::Gaps;
+use super::due::FIRE_STEP;
+use super::entry::{Entry, Phase};
 use super::index::{Index, Place, tag_of};
+use super::location::LocationControl;
 use super::memory::{End, Ended, Memory};
-use super::pending::{Pending, PendingMut, Verdict};
-use super::rules::{Rules, spread_of};
+use super::pending::{Pending, PendingMut};
+use super::rules::Rules;
 use super::slab::NONE;
-use super::store::{Gone, Store};
-use super::why::{Rule, Why};
+use super::store::Store;
+use super::trash::Trash;
+use super::why::Why;
 use crate::ids::{LocationId, Priority, RequestId, Timestamp};
 use crate::lifecycle::Outcome;
 use crate::request::InteractionRequest;
 use crate::sync::{Arc, Ordering};
-use crate::wheel::{Advance, Wheel};
+use crate::telemetry::{News, note};
+use crate::wheel::Wheel;
 
-/// Timers fired while a shard is locked: few enough that who waits for the lock does not wait for long.
-pub(super) const FIRE_STEP: usize = 64;
+/// How far the wheel may stay behind the present, in milliseconds.
+const UPKEEP_MS: u64 = 4096;
 
 /// The ready heap is rebuilt when it is longer than this and more than half stale.
 const READY_COMPACT_MIN: usize = 64;
-
-/// What the user gave and ended requests held, to be dropped when no lock is held. One of a kind takes no
-/// allocation.
-#[derive(Default)]
-pub(super) struct Trash {
-    first: Option<Gone>,
-    others: Vec<Gone>,
-    told: Vec<Arc<str>>,
-}
-
-impl Trash {
-    pub(super) fn new() -> Self {
-        Self::default()
-    }
-
-    fn push(&mut self, gone: Gone) {
-        if gone.is_nothing() {
-            return;
-        }
-        match &self.first {
-            None => self.first = Some(gone),
-            Some(_) => self.others.push(gone),
-        }
-    }
-
-    /// Drops what is in it: not under a lock.
-    pub(super) fn clear(&mut self) {
-        self.first = None;
-        self.others.clear();
-        self.told.clear();
-    }
-}
 
 /// What is known of an id.
 pub(super) enum Known<'a> {
@@ -91,8 +62,21 @@ pub(super) struct Shard {
     ready: BinaryHeap<Reverse<ReadyKey>>,
     ready_live: usize,
     pub(super) memory: Memory,
-    rules: Arc<Rules>,
-    fired: Vec<u32>,
+    pub(super) rules: Arc<Rules>,
+    /// Empty between polls: memory for what a step fires.
+    pub(super) fired: Vec<u32>,
+    /// The wheel was not brought up to the present in one step.
+    upkeep_left: bool,
+    counted: Counted,
+}
+
+/// What has changed since the lock was taken of what is counted over the whole engine: told once a lock, because
+/// all threads contend for those counts.
+#[derive(Default)]
+struct Counted {
+    ended: usize,
+    /// Requests more that are released and whose attempt has not ended, or fewer.
+    in_flight: isize,
 }
 
 impl Shard {
@@ -107,6 +91,24 @@ impl Shard {
             memory: Memory::new(remember, remembered_max),
             rules,
             fired: Vec::with_capacity(FIRE_STEP),
+            upkeep_left: false,
+            counted: Counted::default(),
+        }
+    }
+
+    /// Tells what has changed to who counts over the whole engine. To be called before the lock is released.
+    pub(super) fn tell_counts(&mut self) {
+        let Counted { ended, in_flight } = std::mem::take(&mut self.counted);
+        if ended > 0 {
+            let pending = &self.rules.counts.pending;
+            pending.fetch_sub(ended, Ordering::AcqRel);
+        }
+        // In one order with who looks at them before it sleeps.
+        let counter = &self.rules.in_flight;
+        match in_flight {
+            0 => {}
+            1.. => drop(counter.fetch_add(in_flight.unsigned_abs(), Ordering::SeqCst)),
+            _ => drop(counter.fetch_sub(in_flight.unsigned_abs(), Ordering::SeqCst)),
         }
     }
 
@@ -154,14 +156,14 @@ impl Shard {
     }
 
     #[inline]
-    fn entry(&self, index: u32) -> &Entry {
+    pub(super) fn entry(&self, index: u32) -> &Entry {
         self.store
             .entry(index)
             .expect("an index found under the lock is in use")
     }
 
     #[inline]
-    fn entry_mut(&mut self, index: u32) -> &mut Entry {
+    pub(super) fn entry_mut(&mut self, index: u32) -> &mut Entry {
         self.store
             .entry_mut(index)
             .expect("an index found under the lock is in use")
@@ -175,8 +177,8 @@ impl Shard {
     // ---- arriving and leaving ----
 
     /// Takes a request in whose id is not pending, whose location's page is open, and for which there is room
-    /// below `max_pending`. Leaves a shell of it, to be dropped when no lock is held. Returns when it is to be
-    /// looked at.
+    /// below `max_pending`. Leaves a shell of it, to be dropped when no lock is held. Returns where it is and when
+    /// it is to be looked at.
     pub(super) fn insert(
         &mut self,
         request: &mut InteractionRequest,
@@ -184,7 +186,10 @@ impl Shard {
         hash: u64,
         intake: u64,
         now: Timestamp,
-    ) -> Timestamp {
+    ) -> (u32, Timestamp) {
+        if self.next_upkeep() <= now {
+            self.keep_up(now);
+        }
         let id = request.id;
         let tag = tag_of(hash);
         let forgotten = self.index.find(tag, |place| {
@@ -198,7 +203,7 @@ impl Shard {
         }
         let line = self.book.enter(request.location, index, Phase::Waiting);
         self.entry_mut(index).line = line;
-        self.arm_waiting(index)
+        (index, self.arm_waiting(index))
     }
 
     /// Ends a request: out of wheel, store and book, into the memory; what the user gave goes to the trash.
@@ -226,6 +231,16 @@ impl Shard {
             why,
             ended: now,
         };
+        note!(
+            trash.news,
+            Completed {
+                id,
+                location,
+                outcome,
+                reason: end.why.kind(),
+                attempts: end.attempts,
+            }
+        );
         if let Some(gone) = self.store.remove(index) {
             trash.push(gone);
         }
@@ -235,9 +250,9 @@ impl Shard {
         let (index, told) = (Place::pending(index), &mut trash.told);
         self.memory.remember(end, tag, index, &mut self.index, told);
         if !phase.is_before_release() {
-            self.rules.in_flight.fetch_sub(1, Ordering::AcqRel);
+            self.counted.in_flight -= 1;
         }
-        self.rules.counts.pending.fetch_sub(1, Ordering::AcqRel);
+        self.counted.ended += 1;
     }
 
     /// Forgets some of what is past its span, and says whether more is.
@@ -270,7 +285,14 @@ impl Shard {
     }
 
     /// Parks a request that fell due on hold. Its lifespan goes on.
-    pub(super) fn park(&mut self, index: u32) {
+    pub(super) fn park(&mut self, index: u32, news: &mut News) {
+        note!(
+            news,
+            Parked {
+                id: self.entry(index).id(),
+                location: self.entry(index).location,
+            }
+        );
         self.set_phase(index, Phase::Held);
         self.pending_mut(index).meet_hold();
         if let Some(end) = self.pending(index).not_after() {
@@ -285,8 +307,8 @@ impl Shard {
         entry.phase = phase;
         self.book.change(location, before, phase);
         match (before.is_before_release(), phase.is_before_release()) {
-            (true, false) => drop(self.rules.in_flight.fetch_add(1, Ordering::AcqRel)),
-            (false, true) => drop(self.rules.in_flight.fetch_sub(1, Ordering::AcqRel)),
+            (true, false) => self.counted.in_flight += 1,
+            (false, true) => self.counted.in_flight -= 1,
             _ => {}
         }
     }
@@ -330,7 +352,7 @@ impl Shard {
         }
     }
 
-    fn make_ready(&mut self, index: u32) {
+    pub(super) fn make_ready(&mut self, index: u32) {
         self.set_phase(index, Phase::Ready);
         let key = self.key(index);
         self.ready_live += 1;
@@ -401,135 +423,27 @@ impl Shard {
 
     // ---- what a poll does to the wheel ----
 
-    /// Fires at most `step` timers due by `now`, and says how many fired and whether to go on.
-    pub(super) fn fire(
-        &mut self,
-        now: Timestamp,
-        step: usize,
-        gaps: &Gaps,
-        trash: &mut Trash,
-    ) -> Advance {
-        let mut fired = std::mem::take(&mut self.fired);
-        let advance = self
-            .wheel
-            .advance(now.as_millis(), step, |timer| fired.push(timer.value));
-        self.touch(&fired);
-        for index in fired.drain(..) {
-            let entry = self.entry_mut(index);
-            entry.timer = NONE;
-            match entry.phase {
-                Phase::Waiting | Phase::InLine => {
-                    self.sight(index, now, trash, |due, grace| {
-                        // A gap may be from before the clock stepped back.
-                        due.saturating_add(grace) < now && gaps.cover(due, grace)
-                    })
-                }
-                Phase::Held => self.expire(index, now, trash),
-                Phase::Routing => {
-                    self.entry_mut(index).flags.set(Flags::REDELIVERY, true);
-                    self.fail_attempt(index, Rule::Lease, None, now, trash);
-                }
-                Phase::Ready | Phase::Examining | Phase::Released => {
-                    unreachable!("no timer is armed in this phase")
-                }
-            }
+    /// When the wheel is to be brought up to the present: now and then, so that what comes is not all in one
+    /// slot of a wheel that was left behind.
+    #[inline]
+    pub(super) fn next_upkeep(&self) -> Timestamp {
+        if self.upkeep_left {
+            return Timestamp::EPOCH;
         }
-        self.fired = fired;
-        advance
+        Timestamp::from_millis(self.wheel.cursor().saturating_add(UPKEEP_MS))
     }
 
-    /// Loads what falling due, and then release, need of these requests into the cache: first all entries, then
-    /// all that is found through them, so that the misses of each overlap.
-    fn touch(&self, indexes: &[u32]) {
-        let touch = |sum, &index: &u32| sum ^ self.store.touch(index);
-        black_box(indexes.iter().fold(0, touch));
-        let mut sum = 0;
-        for &index in indexes {
-            let entry = self.entry(index);
-            sum ^= self.index.touch(tag_of(self.rules.hash(entry.id())));
-            sum ^= self.book.touch_line(entry.location, entry.line);
-        }
-        black_box(sum);
+    /// Takes a step in bringing the wheel up to the present.
+    #[cold]
+    pub(super) fn keep_up(&mut self, now: Timestamp) {
+        self.upkeep_left = self.wheel.keep_up(now.as_millis());
     }
 
-    /// A waiting request's time has come.
-    fn sight(
-        &mut self,
-        index: u32,
-        now: Timestamp,
-        trash: &mut Trash,
-        missed: impl Fn(Timestamp, Duration) -> bool,
-    ) {
-        let grace = self.rules.grace;
-        let verdict = self.pending_mut(index).sight(now, |due| missed(due, grace));
-        match verdict {
-            Verdict::Due => self.make_ready(index),
-            Verdict::Later => self.wait(index),
-            Verdict::Ended(outcome, rule) => {
-                self.end(index, outcome, Why::Rule(rule), now, trash);
-            }
-        }
-    }
-
-    /// A parked request's location is released again. `held_since`: a hold from then until now may have
-    /// covered its time and grace.
-    pub(super) fn unpark(
-        &mut self,
-        index: u32,
-        held_since: Option<Timestamp>,
-        now: Timestamp,
-        trash: &mut Trash,
-    ) {
-        let covered = |due: Timestamp, grace: Duration| {
-            held_since.is_some_and(|since| since <= due) && due.saturating_add(grace) <= now
-        };
-        let grace = self.rules.grace;
-        let verdict = self
-            .pending_mut(index)
-            .sight(now, |due| covered(due, grace));
-        match verdict {
-            Verdict::Due | Verdict::Later => self.wait(index),
-            Verdict::Ended(outcome, rule) => {
-                self.end(index, outcome, Why::Rule(rule), now, trash);
-            }
-        }
-    }
-
-    // ---- attempts ----
-
-    /// One attempt failed: backoff, or the dead letters after the last.
-    pub(super) fn fail_attempt(
-        &mut self,
-        index: u32,
-        rule: Rule,
-        retry_after: Option<Duration>,
-        now: Timestamp,
-        trash: &mut Trash,
-    ) {
-        let pending = self.pending(index);
-        if pending.has_expired(now) {
-            self.expire(index, now, trash);
-            return;
-        }
-        let due = pending.due;
-        match pending.backoff(spread_of(pending.id(), pending.attempts())) {
-            Some(delay) => {
-                // Never early: the clock may have stepped back since the attempt was released.
-                let again = now.saturating_add(retry_after.unwrap_or(delay));
-                self.pending_mut(index).course().eligible = again.max(due);
-                self.wait(index);
-            }
-            None => {
-                let outcome = Outcome::DeadLettered;
-                self.end(index, outcome, Why::Rule(rule), now, trash);
-            }
-        }
-    }
-
-    /// Ends a request whose lifespan is over.
-    pub(super) fn expire(&mut self, index: u32, now: Timestamp, trash: &mut Trash) {
-        let why = Why::Rule(Rule::NotAfter);
-        self.end(index, Outcome::Expired, why, now, trash);
+    /// The hold and pace of a location whose page is open here.
+    #[inline]
+    pub(super) fn control(&self, location: LocationId) -> &LocationControl {
+        let page = self.book.page(location);
+        &page.expect("a pending request's page is open").control
     }
 
     // ---- proof ----

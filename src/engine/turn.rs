@@ -23,7 +23,8 @@ use super::why::{Rule, Why};
 use crate::ids::{LocationId, Media};
 use crate::router::DueRequest;
 use crate::schedule::ProcessingCondition;
-use crate::sync::{Arc, Ordering};
+use crate::sync::Ordering;
+use crate::telemetry::{News, Span, note, tell};
 
 /// Releases whose lateness is recorded together.
 const LATENESS_STEP: usize = 128;
@@ -77,9 +78,12 @@ impl<'e> Polling<'e> {
         }
         if let Decision::Consult(due) = decision {
             drop(shard);
+            let span = Span::consult(due.id, due.location);
             let answer = caught(|| engine.router.consult(&due));
+            drop(span);
             if answer.is_none() {
                 engine.router_panics.fetch_add(1, Ordering::Relaxed);
+                tell!(RouterPanicked { call: "consult" });
             }
             shard = engine.shards[place].lock();
             if !shard.is_examining(index, intake) {
@@ -102,8 +106,18 @@ impl<'e> Polling<'e> {
             Decision::Release { ahead } => ahead,
             Decision::StandInLine(gate) => {
                 let location = shard.pending(index).location;
+                note!(
+                    self.trash.news,
+                    InLine {
+                        id: shard.entry(index).id(),
+                        location,
+                        gate: gate.as_str(),
+                        opens: gate.opens(),
+                    }
+                );
                 let key = shard.stand_in_line(index);
                 drop(shard);
+                self.trash.news.tell();
                 self.stand_in_line(location, (key, place), gate);
                 return;
             }
@@ -129,6 +143,17 @@ impl<'e> Polling<'e> {
         };
         let location = pending.location;
         let late = self.now.saturating_duration_since(pending.late_from());
+        note!(
+            self.trash.news,
+            Released {
+                id: pending.id(),
+                location,
+                attempt: attempt.number,
+                ahead,
+                due: pending.due,
+                late
+            }
+        );
         let command = match &self.dispatch {
             Some(_) => {
                 shard.set_phase(index, Phase::Released);
@@ -140,6 +165,7 @@ impl<'e> Polling<'e> {
             }
         };
         drop(shard);
+        self.trash.news.tell();
         self.note_lateness(location, late);
         if let Some(command) = command {
             // It may have taken the token that the head of the line was to have.
@@ -177,20 +203,17 @@ impl<'e> Polling<'e> {
             shard.expire(index, now, &mut self.trash);
             return Decision::Settled;
         }
-        let page = shard
-            .book
-            .page(pending.location)
-            .expect("a pending request's page is open");
-        let control = Arc::clone(&page.control);
+        let control = shard.control(pending.location);
         if control.is_held() {
-            shard.park(index);
+            shard.park(index, &mut self.trash.news);
             return Decision::Settled;
         }
         if self.dispatch.is_some()
-            && let gate @ (Gate::Room | Gate::Turn) = self.gate(pending.location, &control)
+            && let gate @ (Gate::Room | Gate::Turn) = self.gate(pending.location, control)
         {
             return Decision::StandInLine(gate);
         }
+        let location = pending.location;
         let mut ahead = false;
         let mut rests_on = None;
         if pending.is_scheduled() {
@@ -211,7 +234,18 @@ impl<'e> Polling<'e> {
                 && *pending.condition() != ProcessingCondition::Always;
             let threshold = pending.threshold_wait();
             rests_on = (conditional || threshold.is_some()).then_some(key);
-            if conditional && !pending.condition().holds(&consultation) {
+            let fails = conditional && !pending.condition().holds(&consultation);
+            if conditional {
+                note!(
+                    self.trash.news,
+                    Judged {
+                        id: pending.id(),
+                        location: pending.location,
+                        holds: !fails
+                    }
+                );
+            }
+            if fails {
                 match shard.pending_mut(index).condition_failed(now) {
                     // Exhausted: it is released anyway.
                     Verdict::Due => {}
@@ -231,7 +265,7 @@ impl<'e> Polling<'e> {
                     .is_none_or(|wait| wait > threshold)
             });
         }
-        if let Err(opens) = control.take_token(now) {
+        if let Err(opens) = shard.control(location).take_token(now) {
             return Decision::StandInLine(Gate::Token(opens));
         }
         if let Some(key) = rests_on {
@@ -321,6 +355,7 @@ impl Engine {
     /// released. Says whether it met one.
     fn park_if_held(&self, attempt: Attempt) -> bool {
         let index = attempt.index;
+        let mut news = News::default();
         let mut shard = self.shards[attempt.place].lock();
         if shard.phase_of(attempt) != Some(Phase::Routing) {
             return false;
@@ -328,8 +363,8 @@ impl Engine {
         let page = shard.book.page(shard.pending(index).location);
         let held = page.is_some_and(|page| page.control.is_held());
         if held {
-            shard.pending_mut(index).take_attempt_back();
-            shard.park(index);
+            shard.take_attempt_back(index, &mut news);
+            shard.park(index, &mut news);
         }
         held
     }

@@ -42,6 +42,15 @@ pub(super) enum Why {
 }
 
 impl Why {
+    /// One of finitely many names: what a router says is not among them.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Plain => "none",
+            Self::Rule(rule) => rule.as_str(),
+            Self::Told(_) => "router",
+        }
+    }
+
     /// The reason as the public forms have it. Allocates for a rule.
     pub(super) fn text(&self) -> Option<Arc<str>> {
         match self {

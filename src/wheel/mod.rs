@@ -280,6 +280,32 @@ impl<T> Wheel<T> {
         self.fire_due(now, budget, sink)
     }
 
+    /// Brings the wheel up to `now` where nothing is due by then; says whether to call again, for there
+    /// is more to do. Fires nothing.
+    ///
+    /// Timers are placed by how far they are from the [`cursor`](Self::cursor), the fewer in a slot
+    /// the nearer. A wheel that nothing fired from for long, or that was empty, has its cursor far
+    /// behind, and all that comes in one slot: it is dealt out when the first of them falls due, all
+    /// at once. A call now and then keeps that from happening. It is a comparison where there is
+    /// nothing to do; else it moves some thousand records at most.
+    ///
+    /// ```
+    /// let mut wheel = duewheel::Wheel::new();
+    /// while wheel.keep_up(1_767_596_400_000) {}
+    /// assert_eq!(wheel.cursor(), 1_767_596_400_000);
+    /// # wheel.schedule(1, ());
+    /// ```
+    pub fn keep_up(&mut self, now: u64) -> bool {
+        let is_idle = now < self.next || self.is_empty();
+        let is_idle = is_idle && now >= self.cursor;
+        let is_behind = now > self.cursor || self.floor == u64::MAX;
+        if !is_idle || !is_behind {
+            return false;
+        }
+        let advance = self.fire_due(now, 0, |_| {});
+        advance.more || self.floor == u64::MAX
+    }
+
     /// A lower bound of the tick the next timer is due at; `None` if and only if nothing is
     /// pending. Constant.
     ///

@@ -17,5 +17,6 @@ mod missed;
 mod order;
 mod pressure;
 mod report;
+mod shutdown;
 mod support;
 mod winner;

@@ -61,6 +61,10 @@ impl Desk {
         self.commands.lock().unwrap().is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.commands.lock().unwrap().len()
+    }
+
     /// Their ids.
     pub(crate) fn take_ids(&self) -> Vec<u128> {
         self.take()

@@ -32,6 +32,8 @@ pub enum Operation<M> {
     Jump { to: M, budget: Budget },
     /// What would leave too little to work on if it happened as often as the others.
     Rare(Rare),
+    /// Bring the wheel up to a later tick, some calls long or until it is done.
+    KeepUp { by: Distance, calls: u8 },
 }
 
 /// A step that changes much at once.
