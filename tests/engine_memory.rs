@@ -387,6 +387,10 @@ fn round(centre: &mut Centre) -> Allocations {
 
 #[test]
 fn no_operation_allocates_in_the_steady_state() {
+    if cfg!(any(feature = "tracing", feature = "metrics")) {
+        // What is told is noted down first, which takes memory: the promise is of an engine that tells nothing.
+        return;
+    }
     let mut centre = Centre::new(10, 2 * STEADY, STEADY / 2);
     let requests = centre.requests(STEADY);
     centre.schedule(requests);

@@ -72,7 +72,7 @@ fn replay() -> Result<usize, Box<dyn Error>> {
         match run(TARGETS[at], path, input) {
             Ok(outcome) => {
                 total.operations += outcome.operations;
-                total.resumed += outcome.resumed;
+                total.counted += outcome.counted;
             }
             Err(reason) => {
                 eprintln!("FAILED: {} {reason}", path.display());
@@ -82,8 +82,8 @@ fn replay() -> Result<usize, Box<dyn Error>> {
     }
     for (target, (inputs, total)) in TARGETS.iter().zip(totals) {
         println!(
-            "{}: {inputs} inputs, {} operations, {} advances went on with an unfinished tick",
-            target.name, total.operations, total.resumed
+            "{}: {inputs} inputs, {} operations, {} {}",
+            target.name, total.operations, total.counted, target.counts
         );
     }
     println!("{failed} inputs failed");

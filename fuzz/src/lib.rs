@@ -1,19 +1,44 @@
 //! What the fuzz targets do with their input, for the targets and for the replay of inputs without
 //! a fuzzer.
 //!
-//! Operations, model and comparison are those of the model test.
+//! Operations, model and comparison are those of the model tests; worlds are those of the simulation.
 
 // It has no tests, and its operations derive `Arbitrary` only outside of tests.
 #![cfg(not(test))]
 
 #[path = "../../tests/wheel_model/mod.rs"]
-pub mod model;
+pub mod wheel_model;
+
+// The simulation's modules, where they look for each other. What only its seeds need is left unused here.
+#[path = "../../tests/simulation/calls.rs"]
+mod calls;
+#[path = "../../tests/simulation/clients.rs"]
+mod clients;
+#[path = "../../tests/simulation/desk.rs"]
+mod desk;
+#[allow(dead_code)]
+#[path = "../../tests/simulation/dice.rs"]
+mod dice;
+#[path = "../../tests/simulation/follower.rs"]
+mod follower;
+#[path = "../../tests/simulation/ledger.rs"]
+mod ledger;
+#[path = "../../tests/model/mod.rs"]
+mod model;
+#[path = "../../tests/simulation/requests.rs"]
+mod requests;
+#[path = "../../tests/simulation/trace.rs"]
+mod trace;
+#[allow(dead_code)]
+#[path = "../../tests/simulation/world.rs"]
+mod world;
 
 use std::fmt::Debug;
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use model::{Anywhere, Moment, Near, Operation, Pair, Present};
+use trace::Trace;
+use wheel_model::{Anywhere, Moment, Near, Operation, Pair, Present};
 
 /// Longest script; longer ones find nothing that these do not, and slowly.
 const OPERATIONS_MAX: usize = 200;
@@ -49,8 +74,8 @@ pub type WheelFar = Script<Near>;
 pub struct Outcome {
     /// Operations done.
     pub operations: usize,
-    /// Advances that went on with a tick left unfinished, after timers came, went or moved.
-    pub resumed: usize,
+    /// What else the target counts.
+    pub counted: usize,
 }
 
 impl<M: Moment> Script<M> {
@@ -66,7 +91,7 @@ impl<M: Moment> Script<M> {
         assert_eq!(pair.pending(), 0);
         Outcome {
             operations: self.operations.len(),
-            resumed: pair.resumed(),
+            counted: pair.resumed(),
         }
     }
 }
@@ -76,6 +101,8 @@ impl<M: Moment> Script<M> {
 pub struct Target {
     /// Its name, and that of the folder of its inputs.
     pub name: &'static str,
+    /// What it counts beside operations.
+    pub counts: &'static str,
     /// Runs one input, read as the fuzzer reads it; nothing where the bytes make no script.
     pub run: fn(&[u8]) -> Option<Outcome>,
     /// The script of an input, to read.
@@ -83,18 +110,47 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 2] = [
+pub const TARGETS: [Target; 3] = [
     Target {
         name: "wheel_ops",
+        counts: "advances went on with an unfinished tick",
         run: run::<Anywhere>,
         show: show::<Anywhere>,
     },
     Target {
         name: "wheel_far",
+        counts: "advances went on with an unfinished tick",
         run: run::<Near>,
         show: show::<Near>,
     },
+    Target {
+        name: "engine_worlds",
+        counts: "commands",
+        run: |input| Some(engine_world(input)),
+        show: |input| {
+            let trace = Trace::default();
+            // Where it fails, what happened until then is all the more to be shown.
+            let _ = std::panic::catch_unwind(|| world(input, trace.clone()).live());
+            Some(trace.text())
+        },
+    },
 ];
+
+/// Lives a world whose throws are these bytes; panics where the engine breaks a promise, or parts from its model.
+pub fn engine_world(input: &[u8]) -> Outcome {
+    let lived = world(input, Trace::default()).live();
+    let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    Outcome {
+        operations: count(lived.events),
+        counted: count(lived.commands),
+    }
+}
+
+/// A quarter of the bytes is the router's, what comes before everybody else's.
+fn world(input: &[u8], trace: Trace) -> world::World {
+    let (everybody, router) = input.split_at(input.len() / 4 * 3);
+    world::World::scripted(everybody, router, trace)
+}
 
 fn run<M: Moment + for<'a> Arbitrary<'a>>(input: &[u8]) -> Option<Outcome> {
     Some(script::<M>(input)?.run())

@@ -315,7 +315,7 @@ pub(super) struct Plan {
     /// In real time, where it moves the clock; no longer than [`SLEEP_MAX`].
     pub(super) timeout: Option<Duration>,
     pub(super) ends_matter: bool,
-    in_flight: usize,
+    pub(super) in_flight: usize,
     /// Nothing is due and nothing in flight.
     pub(super) idle: bool,
 }

@@ -4,7 +4,8 @@
 //! RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --release --lib models
 //! ```
 //!
-//! The engine is the real one, and what sleeps is its driver, or what the driver calls. loom lets no timeout end, so that a sleeper that nobody wakes is a deadlock, which it reports.
+//! The engine is the real one, and what sleeps is its driver, or what the driver calls. loom lets no timeout end,
+//! so that a sleeper that nobody wakes is a deadlock, which it reports.
 //! Longer programs are the other checker's, which takes no account of the order of memory: see
 //! tests/interleavings.
 

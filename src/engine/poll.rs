@@ -234,6 +234,11 @@ impl<'e> Polling<'e> {
                 break;
             }
             let Some((source, _)) = head else {
+                if !self.poller().batch.is_empty() {
+                    // What the router sends back to now is taken up by this poll.
+                    self.route_batch();
+                    continue;
+                }
                 self.poller().gaps.caught_up();
                 if self.has_place_for_a_turn() {
                     continue;

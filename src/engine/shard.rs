@@ -103,7 +103,8 @@ impl Shard {
             let pending = &self.rules.counts.pending;
             pending.fetch_sub(ended, Ordering::AcqRel);
         }
-        // In one order with who looks at them before it sleeps.
+        // In one order with who looks at them before it sleeps; and last: who finds nothing in flight any more
+        // reports what is pending.
         let counter = &self.rules.in_flight;
         match in_flight {
             0 => {}
@@ -167,6 +168,13 @@ impl Shard {
         self.store
             .entry_mut(index)
             .expect("an index found under the lock is in use")
+    }
+
+    /// The hold and pace of a location whose page is open here.
+    #[inline]
+    pub(super) fn control(&self, location: LocationId) -> &LocationControl {
+        let page = self.book.page(location);
+        &page.expect("a pending request's page is open").control
     }
 
     /// The first of the ready heap, live or stale.
@@ -421,7 +429,7 @@ impl Shard {
         true
     }
 
-    // ---- what a poll does to the wheel ----
+    // ---- the wheel ----
 
     /// When the wheel is to be brought up to the present: now and then, so that what comes is not all in one
     /// slot of a wheel that was left behind.
@@ -437,13 +445,6 @@ impl Shard {
     #[cold]
     pub(super) fn keep_up(&mut self, now: Timestamp) {
         self.upkeep_left = self.wheel.keep_up(now.as_millis());
-    }
-
-    /// The hold and pace of a location whose page is open here.
-    #[inline]
-    pub(super) fn control(&self, location: LocationId) -> &LocationControl {
-        let page = self.book.page(location);
-        &page.expect("a pending request's page is open").control
     }
 
     // ---- proof ----

@@ -61,12 +61,23 @@ impl<'e> Polling<'e> {
             return;
         }
         self.poll.examined += 1;
+        let intake = shard.pending(index).intake;
         let mut decision = self.decide(&mut shard, index);
-        if let Decision::Consult(due) = decision {
-            let intake = shard.pending(index).intake;
+        if let Decision::Consult(_) = decision
+            && !self.poller().batch.is_empty()
+        {
             drop(shard);
-            // The answer must know of what was released before.
+            // The answer must know of what was released before; and the router, told of that, may cancel, move
+            // or hold this one.
             self.route_batch();
+            shard = engine.shards[place].lock();
+            if !shard.is_examining(index, intake) {
+                return;
+            }
+            decision = self.decide(&mut shard, index);
+        }
+        if let Decision::Consult(due) = decision {
+            drop(shard);
             let span = Span::consult(due.id, due.location);
             let answer = caught(|| engine.router.consult(&due));
             drop(span);
@@ -75,11 +86,7 @@ impl<'e> Polling<'e> {
                 tell!(RouterPanicked { call: "consult" });
             }
             shard = engine.shards[place].lock();
-            let still_here = shard
-                .store
-                .entry(index)
-                .is_some_and(|e| e.intake == intake && e.phase == Phase::Examining);
-            if !still_here {
+            if !shard.is_examining(index, intake) {
                 return;
             }
             decision = match answer {
@@ -332,6 +339,14 @@ impl<'e> Polling<'e> {
             }
         }
         self.poller().batch = batch;
+    }
+}
+
+impl Shard {
+    /// Whether a request that was left alone with the router is still the one, and still being examined.
+    fn is_examining(&self, index: u32, intake: u64) -> bool {
+        let entry = self.store.entry(index);
+        entry.is_some_and(|e| e.intake == intake && e.phase == Phase::Examining)
     }
 }
 

@@ -275,3 +275,56 @@ fn a_batch_that_waits_is_routed_before_anybody_is_consulted() {
     centre.poll(at(1));
     assert_eq!(centre.desk.take_ids(), [1, 2, 3]);
 }
+
+#[test]
+fn nobody_is_consulted_about_a_request_that_its_batch_has_cancelled_moved_or_held() {
+    for does in ["cancel", "move", "hold"] {
+        let centre = centre_with(Engine::builder().shards(1).route_batch(10));
+        let engine = Arc::downgrade(&centre.engine);
+        let there = centre.engine.directory().enter("AA0102").unwrap();
+        centre.desk.answer(move |command| {
+            let engine = engine.upgrade().unwrap();
+            if command.id == 1.into() {
+                match does {
+                    "cancel" => drop(engine.cancel(3.into(), at(1)).unwrap()),
+                    "move" => {
+                        let change = engine.move_location(command.location, there, at(1));
+                        assert_eq!(change.unwrap().changed, 1);
+                    }
+                    _ => drop(engine.hold(command.location, at(1)).unwrap()),
+                }
+            }
+            Disposition::Routed
+        });
+        centre.schedule(centre.immediate(1), at(0));
+        centre.schedule(centre.request(3, at(1)), at(0));
+        centre.poll(at(1));
+        let consulted = centre.desk.take_consulted();
+        match does {
+            "move" => assert_eq!(consulted[0].location, there),
+            _ => assert!(consulted.is_empty(), "{does}: {consulted:?}"),
+        }
+        assert_eq!(
+            centre.engine.status(3.into()).unwrap().attempts,
+            u32::from(does == "move")
+        );
+    }
+}
+
+#[test]
+fn what_a_batch_sends_back_to_now_is_taken_up_by_the_same_poll() {
+    for batch in [1, 10] {
+        let centre = centre_with(Engine::builder().route_batch(batch));
+        centre.desk.answer(|command| match command.attempt {
+            1 => Disposition::Reschedule(duewheel::ScheduleData::at(at(5))),
+            2 => Disposition::Busy {
+                retry_after: Some(std::time::Duration::ZERO),
+            },
+            _ => Disposition::Routed,
+        });
+        centre.schedule(centre.request(1, at(10)), at(0));
+        let poll = centre.engine.poll(at(10), 100).unwrap();
+        assert_eq!((poll.released, poll.more), (3, false), "batches of {batch}");
+        assert_eq!(centre.engine.pending(), 0);
+    }
+}

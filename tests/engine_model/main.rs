@@ -3,11 +3,9 @@
 //!
 //! `DUEWHEEL_MODEL_SEED` sets the seed of the long run, `DUEWHEEL_MODEL_STEPS` its length.
 
+#[path = "../model/mod.rs"]
 mod model;
 mod operations;
-mod pace;
-mod release;
-mod schedules;
 mod script;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,8 +18,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, RngSeed, TestRng, TestRunner};
 
+use model::schedules::Schedule;
 use operations::{Content, IDS, LOCATIONS, Operation, Pair, Pick, Step};
-use schedules::Schedule;
 use script::Standing;
 
 const DAY_MS: u64 = 24 * 3_600 * 1_000;

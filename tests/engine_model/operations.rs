@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duewheel::{
-    Completion, Consultation, Engine, InteractionRequest, Lease, LocationId, Media, Outcome, Pace,
-    Position, Receipt, RequestId, RequestState, ScheduleError, ScheduleErrorReason, Timestamp,
+    Completion, Consultation, Engine, InteractionRequest, Lease, LocationId, Media, Pace, Position,
+    Receipt, RequestId, RequestState, ScheduleError, ScheduleErrorReason, Timestamp,
 };
 
-use crate::model::{Intake, Model, Place};
-use crate::schedules::Schedule;
-use crate::script::{Command, Desk, Standing, desk};
+use crate::model::command::{Command, number};
+use crate::model::schedules::Schedule;
+use crate::model::{Intake, Model, Settings};
+use crate::script::{Desk, Following, Standing, desk};
 
 /// 2026-01-05T09:00:00+02:00.
 const NINE: u64 = 1_767_596_400_000;
@@ -77,6 +78,7 @@ pub(crate) enum Operation {
 pub(crate) struct Pair {
     pub(crate) engine: Engine,
     desk: Arc<Desk>,
+    standing: Standing,
     pub(crate) model: Model,
     now: Timestamp,
     leases: Vec<Lease>,
@@ -98,10 +100,16 @@ impl Pair {
         for location in 0..LOCATIONS {
             engine.directory().enter(&format!("L{location}")).unwrap();
         }
+        let settings = Settings {
+            pending_max: PENDING_MAX,
+            remember,
+            ..Settings::default()
+        };
         let mut pair = Self {
             engine,
             desk,
-            model: Model::new(LOCATIONS as usize, PENDING_MAX, remember),
+            standing: Standing::default(),
+            model: Model::new(LOCATIONS as usize, settings),
             now: Timestamp::from_millis(NINE),
             leases: Vec::new(),
             positions: BTreeMap::new(),
@@ -163,7 +171,7 @@ impl Pair {
             Operation::Poll { budget, drain } => self.poll(*budget, *drain),
             Operation::Clock(step) => self.clock(*step),
             Operation::Stand(standing) => self.stand(*standing),
-            Operation::Report => self.report(),
+            Operation::Report => self.model.compare_report(&self.engine, self.now),
             Operation::Strangers => self.strangers(),
         }
         self.check();
@@ -235,7 +243,7 @@ impl Pair {
         answered: Result<Receipt, ScheduleError>,
         expected: Result<Intake, ScheduleErrorReason>,
     ) {
-        let id = crate::script::number(request.id);
+        let id = number(request.id);
         match (answered, expected) {
             (Ok(receipt), Ok(intake)) => {
                 assert_eq!(receipt.id, request.id);
@@ -319,15 +327,16 @@ impl Pair {
         for _ in 0..10_000 {
             let budget = if drain { budget.max(1) } else { budget };
             let poll = self.engine.poll(self.now, budget).unwrap();
-            let engine = &self.engine;
-            let expected = self
-                .model
-                .poll(self.now, budget, |id| engine.status(id.into()));
-            assert_eq!(self.desk.take_consulted(), self.model.consulted);
-            self.model.consulted.clear();
+            let mut scripted = Following {
+                standing: self.standing,
+                engine: &self.engine,
+                consulted: Vec::new(),
+                commands: Vec::new(),
+            };
+            let expected = self.model.poll(self.now, budget, &mut scripted);
+            assert_eq!(self.desk.take_consulted(), scripted.consulted);
             let commands = self.desk.take_commands();
-            assert_eq!(commands, self.model.commands);
-            self.model.commands.clear();
+            assert_eq!(commands, scripted.commands);
             self.leases.extend(
                 commands
                     .iter()
@@ -353,91 +362,26 @@ impl Pair {
         let next = match step {
             Step::Millis(millis) => self.now.saturating_add(Duration::from_millis(millis)),
             Step::Back(millis) => self.now.saturating_sub(Duration::from_millis(millis)),
-            Step::Next => self.next_event().unwrap_or(self.now).max(self.now),
+            Step::Next => self
+                .model
+                .next_event(self.now)
+                .unwrap_or(self.now)
+                .max(self.now),
             Step::End(true) => Timestamp::from_millis(u64::MAX - 100_000),
             Step::End(false) => Timestamp::from_millis(NINE),
         };
         // A poll that ran out of budget may have looked at a request or not. Where it then is overtaken, or the
         // clock steps back, that would show.
-        let shows = self.model.would_show(self.now, next);
-        if shows || next < self.now && self.model.are_uncertain(self.now) {
+        if self.model.would_show(self.now, next) {
             // What this poll sees of them counts; after the step back nobody could tell.
             self.poll(usize::MAX, true);
         }
         self.now = next;
     }
 
-    /// When something happens by itself.
-    fn next_event(&self) -> Option<Timestamp> {
-        let ids = self.model.requests.iter();
-        ids.filter_map(|(&id, pending)| match pending.place {
-            Place::Ready => Some(pending.releasable),
-            Place::InLine => {
-                let line = self.model.locations[pending.location as usize].line;
-                let opens = line
-                    .map_or(self.now, |line| line.opens())
-                    .max(pending.releasable)
-                    .max(self.now);
-                self.model.event(id).into_iter().chain([opens]).min()
-            }
-            _ => self.model.event(id),
-        })
-        .min()
-    }
-
     fn stand(&mut self, standing: Standing) {
         self.desk.set(standing);
-        self.model.standing = standing;
-    }
-
-    fn report(&self) {
-        let report = self.engine.report(self.now);
-        let model = &self.model;
-        assert_eq!(report.pending as usize, model.requests.len());
-        for state in &RequestState::ALL[..4] {
-            let count = model
-                .requests
-                .values()
-                .filter(|p| p.state() == *state)
-                .count();
-            assert_eq!(report.states[state] as usize, count, "{state}");
-        }
-        let mut reasons = BTreeMap::<_, u64>::new();
-        for ((_, outcome, why), count) in &model.outcomes {
-            *reasons.entry((*outcome, why.clone())).or_default() += count;
-        }
-        let reported = report.reasons.iter().map(|line| {
-            let why = line.reason.as_ref().map(ToString::to_string);
-            ((line.outcome, why), line.count)
-        });
-        assert_eq!(reported.collect::<BTreeMap<_, _>>(), reasons);
-        let routed = reasons.get(&(Outcome::Routed, None)).copied().unwrap_or(0);
-        assert_eq!(report.outcomes[&Outcome::Routed], routed);
-        assert_eq!(report.lateness.count, model.released);
-        assert_eq!(report.lateness.max_ms, model.latest_ms);
-        assert_eq!(report.router_panics, model.panics);
-        let waiting = model.requests.values().filter(|p| !p.is_released());
-        let dues: Vec<(Timestamp, u64)> = waiting
-            .map(|p| match p.place {
-                Place::Parked => (p.due, p.intake),
-                _ => (p.releasable, p.intake),
-            })
-            .collect();
-        let overdue = dues.iter().filter(|(due, _)| *due < self.now).count();
-        assert_eq!(report.forecast.overdue as usize, overdue);
-        let ahead = report.forecast.intervals.iter().sum::<u64>() + report.forecast.beyond;
-        assert_eq!(ahead as usize, dues.len() - overdue);
-        let oldest = dues.iter().min().filter(|(due, _)| *due < self.now);
-        assert_eq!(
-            report.oldest_overdue.map(|o| o.due),
-            oldest.map(|(due, _)| *due)
-        );
-        for line in &report.locations {
-            let location = &model.locations[line.id.index() as usize];
-            assert_eq!(line.held, location.held_since.is_some());
-            let pace = location.line.map(|line| line.pace.releases_per_second());
-            assert_eq!(line.pace, pace);
-        }
+        self.standing = standing;
     }
 
     pub(crate) fn full_report(&self) -> duewheel::Report {
@@ -472,34 +416,7 @@ impl Pair {
     /// Compares all that can be seen, and lets the engine look over its own structures.
     fn check(&mut self) {
         self.engine.check_invariants();
-        assert_eq!(self.engine.pending(), self.model.requests.len());
-        for id in 0..IDS {
-            let seen = self.engine.status(id.into());
-            if seen.is_none()
-                && self
-                    .model
-                    .ended
-                    .get(&id)
-                    .is_some_and(|ended| ended.past_span)
-            {
-                self.model.ended.remove(&id);
-            }
-            assert_eq!(seen, self.model.status(id), "request {id}");
-        }
-        let released = self
-            .model
-            .requests
-            .values()
-            .filter(|p| p.is_released())
-            .count();
-        assert_eq!(self.engine.in_flight(), released);
-        if let Some(next) = self.next_event() {
-            let wakeup = self.engine.next_wakeup();
-            assert!(
-                wakeup.is_some_and(|wakeup| wakeup <= next),
-                "wakes up at {wakeup:?}, {next} is an event"
-            );
-        }
+        self.model.compare(&self.engine, self.now, 0..IDS);
     }
 }
 

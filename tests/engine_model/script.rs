@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use duewheel::{
-    Consultation, Disposition, DueRequest, Media, Priority, ProcessingCondition, RequestId, Router,
+    Consultation, Disposition, DueRequest, Engine, ProcessingCondition, RequestStatus, Router,
     RoutingCommand, ScheduleData, Timestamp,
 };
+
+use crate::model::command::{Command, Consulted, number};
+use crate::model::{Model, Outside};
 
 /// Thrown by the router where the script says so. The panic hook is silent about it alone.
 struct Scripted;
@@ -73,69 +76,6 @@ fn rescheduled(now: Timestamp) -> ScheduleData {
     built.unwrap_or_else(|_| ScheduleData::at(after(60)))
 }
 
-/// A consultation, in a form that the model can make too.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Consulted {
-    pub(crate) id: u64,
-    pub(crate) location: u32,
-    pub(crate) response_media: Media,
-    pub(crate) due: Timestamp,
-    pub(crate) now: Timestamp,
-    pub(crate) attempt: u32,
-}
-
-impl From<&DueRequest> for Consulted {
-    fn from(request: &DueRequest) -> Self {
-        Self {
-            id: number(request.id),
-            location: request.location.index(),
-            response_media: request.response_media,
-            due: request.due,
-            now: request.now,
-            attempt: request.attempt,
-        }
-    }
-}
-
-/// A routing command, in a form that the model can make too.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Command {
-    pub(crate) id: u64,
-    pub(crate) location: u32,
-    /// The request's and the response's.
-    pub(crate) media: [Media; 2],
-    pub(crate) priority: Priority,
-    pub(crate) customer: Option<Arc<str>>,
-    pub(crate) payload: Arc<[u8]>,
-    pub(crate) scheduled: bool,
-    pub(crate) ahead: bool,
-    pub(crate) attempt: u32,
-    pub(crate) redelivery: bool,
-    pub(crate) due: Timestamp,
-    pub(crate) released: Timestamp,
-    pub(crate) lease: String,
-}
-
-impl From<RoutingCommand> for Command {
-    fn from(command: RoutingCommand) -> Self {
-        Self {
-            id: number(command.id),
-            location: command.location.index(),
-            media: [command.request_media, command.response_media],
-            priority: command.priority,
-            customer: command.customer,
-            payload: command.payload,
-            scheduled: command.scheduled,
-            ahead: command.ahead,
-            attempt: command.attempt,
-            redelivery: command.redelivery,
-            due: command.due,
-            released: command.released,
-            lease: command.lease.to_string(),
-        }
-    }
-}
-
 /// Plays the script and writes down what it is asked and told.
 #[derive(Default)]
 pub(crate) struct Desk {
@@ -176,9 +116,31 @@ impl Router for Desk {
     }
 }
 
-/// The tests name requests by small integers.
-pub(crate) fn number(id: RequestId) -> u64 {
-    u64::try_from(id.value()).expect("ids of the tests are small")
+/// The script as the model meets it.
+pub(crate) struct Following<'a> {
+    pub(crate) standing: Standing,
+    pub(crate) engine: &'a Engine,
+    pub(crate) consulted: Vec<Consulted>,
+    pub(crate) commands: Vec<Command>,
+}
+
+impl Outside for Following<'_> {
+    fn consult(&mut self, _: &mut Model, asked: Consulted) -> Option<Consultation> {
+        let answer = self.standing.consult(asked.id, asked.location);
+        self.consulted.push(asked);
+        answer
+    }
+
+    fn route(&mut self, _: &mut Model, commands: Vec<Command>) -> Vec<Option<Disposition>> {
+        let answer = |told: &Command| disposition(told.id, told.attempt, told.released);
+        let answers = commands.iter().map(answer).collect();
+        self.commands.extend(commands);
+        answers
+    }
+
+    fn seen(&self, id: u64) -> Option<RequestStatus> {
+        self.engine.status(id.into())
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

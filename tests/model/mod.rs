@@ -1,156 +1,70 @@
-//! The naive model: every request in one map, every rule as the documents have it, every search a walk
-//! over all of it. This half holds the requests and the commands on them; `release.rs` holds the poll.
+//! The naive model of the engine: every request in one map, every rule as the documents have it, every
+//! search a walk over all of it. This file holds the requests and the commands on them; `release.rs` the
+//! poll, `locations.rs` the commands on whole locations, `compare.rs` holds an engine against it.
+//!
+//! The model cannot know what the router answers, nor what it does to the engine from inside its calls; it
+//! asks [`Outside`].
+
+// Shared by `#[path]`: each of its users leaves some of it unused.
+#![allow(dead_code)]
+
+pub(crate) mod command;
+mod compare;
+mod locations;
+pub(crate) mod pace;
+mod pending;
+mod release;
+pub(crate) mod schedules;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use duewheel::{
-    CancelError, Cancelled, CompleteError, Completion, Consultation, InteractionRequest, Lease,
-    LocationId, Media, Outcome, ProcessingCondition, RequestId, RequestState, RequestStatus,
-    RescheduleError, RetryPolicy, ScheduleData, ScheduleErrorReason, Timestamp,
+    CancelError, Cancelled, CompleteError, Completion, Consultation, Disposition,
+    InteractionRequest, Lease, LocationId, Media, Outcome, RequestId, RequestState, RequestStatus,
+    RescheduleError, ScheduleData, ScheduleErrorReason, Timestamp,
 };
 
-use crate::pace::Line;
-use crate::script::{Command, Consulted, Standing, number};
+use command::{Command, Consulted, number};
+use pace::Line;
+use pending::{Pending, Place};
 
-/// As the engine's default.
-pub(crate) const GRACE: Duration = Duration::from_secs(60);
 pub(crate) const EPOCH: u32 = 1;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Place {
-    /// Its next look is due at `look` (or at its lifespan's end).
-    Waiting { look: Timestamp },
-    /// Looked at, its turn is to come.
-    Ready,
-    /// Due, and waiting for its location's pace.
-    InLine,
-    /// Fallen due on hold.
-    Parked,
-    /// At the router, which has accepted it until then.
-    Routing { until: Timestamp },
+/// The world around the engine, as far as the model does not know it.
+pub(crate) trait Outside {
+    /// What the router says; `None`: it panics. Whatever it does to the engine meanwhile it does to the model.
+    fn consult(&mut self, model: &mut Model, asked: Consulted) -> Option<Consultation>;
+
+    /// What becomes of commands handed over at once, one answer each; `None`: it panicked.
+    fn route(&mut self, model: &mut Model, commands: Vec<Command>) -> Vec<Option<Disposition>>;
+
+    /// What the engine shows of a request.
+    fn seen(&self, id: u64) -> Option<RequestStatus>;
 }
 
-/// A pending request.
+/// What the engine was set up with.
 #[derive(Clone, Debug)]
-pub(crate) struct Pending {
-    pub(crate) submitted: InteractionRequest,
-    pub(crate) location: u32,
-    pub(crate) schedule: Option<ScheduleData>,
-    pub(crate) intake: u64,
-    /// When its schedule was set, and how many polls had run by then.
-    pub(crate) accepted: Timestamp,
-    pub(crate) polls_before: usize,
-    /// Which processing time is at hand, and when that is.
-    pub(crate) at_hand: usize,
-    pub(crate) due: Timestamp,
-    /// When it became releasable: at its time, and again at a recheck or a retry.
-    pub(crate) releasable: Timestamp,
-    pub(crate) place: Place,
-    pub(crate) attempts: u32,
-    /// Attempts before the schedule was set, which its retry policy does not count.
-    pub(crate) attempts_before: u32,
-    pub(crate) revision: u32,
-    /// The time at hand was judged for being missed.
-    pub(crate) judged: bool,
-    /// Something was decided at the time at hand.
-    pub(crate) decided: bool,
-    /// It was released at the time at hand: a retry asks for no condition.
-    pub(crate) cleared: bool,
-    pub(crate) redelivery: bool,
-    /// The attempt that a completion may still settle; 0 for none.
-    pub(crate) open_attempt: u32,
+pub(crate) struct Settings {
+    pub(crate) pending_max: usize,
+    pub(crate) payload_bytes_max: usize,
+    pub(crate) grace: Duration,
+    pub(crate) remember: Duration,
+    /// Ended requests that a shard remembers at most.
+    pub(crate) remembered_share: usize,
+    pub(crate) route_batch: usize,
 }
 
-impl Pending {
-    pub(crate) fn id(&self) -> RequestId {
-        self.submitted.id
-    }
-
-    pub(crate) fn state(&self) -> RequestState {
-        match self.place {
-            Place::Waiting { .. } | Place::Ready | Place::InLine => RequestState::Scheduled,
-            Place::Parked => RequestState::Held,
-            Place::Routing { .. } => RequestState::Routing,
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pending_max: usize::MAX,
+            payload_bytes_max: 64 * 1024,
+            grace: Duration::from_secs(60),
+            remember: Duration::MAX,
+            remembered_share: usize::MAX,
+            route_batch: 1,
         }
-    }
-
-    pub(crate) fn is_released(&self) -> bool {
-        matches!(self.place, Place::Routing { .. })
-    }
-
-    pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
-        self.not_after().is_some_and(|end| end <= now)
-    }
-
-    pub(crate) fn not_after(&self) -> Option<Timestamp> {
-        self.schedule.as_ref().and_then(ScheduleData::not_after)
-    }
-
-    pub(crate) fn condition(&self) -> ProcessingCondition {
-        self.schedule
-            .as_ref()
-            .map_or(ProcessingCondition::Always, |schedule| {
-                schedule.times()[self.at_hand].condition().clone()
-            })
-    }
-
-    pub(crate) fn next_time(&self) -> Option<Timestamp> {
-        let times = self.schedule.as_ref()?.times();
-        times.get(self.at_hand + 1).map(|time| time.at())
-    }
-
-    /// A conditional time gives way to the next one when that comes; an unconditional one is only late.
-    pub(crate) fn gives_way(&self, now: Timestamp) -> bool {
-        self.condition() != ProcessingCondition::Always
-            && self.next_time().is_some_and(|next| next <= now)
-    }
-
-    pub(crate) fn retry(&self) -> RetryPolicy {
-        self.schedule
-            .as_ref()
-            .map_or_else(RetryPolicy::default, |schedule| schedule.retry().clone())
-    }
-
-    /// It was released at the time at hand, which decides until it ends.
-    pub(crate) fn is_retried(&self) -> bool {
-        self.cleared
-    }
-
-    pub(crate) fn response_media(&self, now: Timestamp) -> Media {
-        let windowed = self.schedule.as_ref().and_then(|schedule| {
-            let mut windows = schedule.media_windows().iter();
-            windows.find(|window| window.from() <= now && now < window.until())
-        });
-        windowed.map_or(self.submitted.media, |window| window.media())
-    }
-
-    /// Takes a schedule as if the request had come with it now.
-    pub(crate) fn set_schedule(&mut self, schedule: ScheduleData, now: Timestamp, polls: usize) {
-        self.schedule = Some(schedule);
-        self.accepted = now;
-        self.polls_before = polls;
-        self.attempts_before = self.attempts;
-        self.turn_to(0);
-        while self.gives_way(now) {
-            self.turn_to(self.at_hand + 1);
-        }
-        self.wait();
-    }
-
-    /// Another processing time is at hand.
-    pub(crate) fn turn_to(&mut self, at_hand: usize) {
-        let schedule = self.schedule.as_ref().unwrap();
-        self.at_hand = at_hand;
-        self.due = schedule.times()[at_hand].at();
-        self.releasable = self.due;
-        (self.judged, self.decided, self.cleared) = (false, false, false);
-    }
-
-    pub(crate) fn wait(&mut self) {
-        self.place = Place::Waiting {
-            look: self.releasable,
-        };
     }
 }
 
@@ -162,10 +76,13 @@ pub(crate) struct Ended {
     pub(crate) at: Timestamp,
     /// The engine was told a time by which it may have forgotten it.
     pub(crate) past_span: bool,
+    /// How many requests had ended before, at least: a poll, or a command on a location, may end requests in
+    /// another order than the model's.
+    pub(crate) ended_before: usize,
 }
 
 /// What an intake is to be answered.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Intake {
     Accepted,
     Duplicate {
@@ -174,10 +91,29 @@ pub(crate) enum Intake {
     },
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Location {
     pub(crate) held_since: Option<Timestamp>,
     pub(crate) line: Option<Line>,
+    /// When the next of those in line may go, as far as the poll has looked: a pace that changes while it runs
+    /// counts from the next poll on, or from the location's next turn.
+    pub(crate) opens: Timestamp,
+}
+
+impl Default for Location {
+    fn default() -> Self {
+        Self {
+            held_since: None,
+            line: None,
+            opens: Timestamp::EPOCH,
+        }
+    }
+}
+
+impl Location {
+    pub(crate) fn look_at_line(&mut self) {
+        self.opens = self.line.map_or(Timestamp::EPOCH, Line::opens);
+    }
 }
 
 /// All there is.
@@ -186,16 +122,24 @@ pub(crate) struct Model {
     pub(crate) requests: BTreeMap<u64, Pending>,
     pub(crate) ended: BTreeMap<u64, Ended>,
     pub(crate) locations: Vec<Location>,
-    pub(crate) standing: Standing,
     /// The times of all polls.
     pub(crate) polls: Vec<Timestamp>,
     /// How many of them had run when the clock had last stepped back, the one that saw it included.
     pub(crate) stepped_back: usize,
-    pending_max: usize,
-    remember: Duration,
+    /// How many had run when all that was due had been seen: no gap before that matters any more.
+    pub(crate) caught_up: usize,
+    /// A poll at that time ran out of budget, and none since has not: what was due by then was looked at
+    /// or was not.
+    pub(crate) looked_ahead: Option<Timestamp>,
+    /// Requests that have ended; and that had when the operation began that runs and ends them in an order that the
+    /// model does not know.
+    ends: usize,
+    ends_at_start: Option<usize>,
+    pub(crate) settings: Settings,
+    pub(crate) closed: bool,
     next_intake: u64,
-    pub(crate) consulted: Vec<Consulted>,
-    pub(crate) commands: Vec<Command>,
+    /// Released, and not handed over yet.
+    pub(crate) batch: Vec<Command>,
     /// What the router said in this poll, by location and response media.
     pub(crate) answers: Vec<((u32, Media), Consultation)>,
     pub(crate) outcomes: BTreeMap<(u32, Outcome, Option<String>), u64>,
@@ -205,19 +149,21 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(locations: usize, pending_max: usize, remember: Duration) -> Self {
+    pub(crate) fn new(locations: usize, settings: Settings) -> Self {
         Self {
             requests: BTreeMap::new(),
             ended: BTreeMap::new(),
             locations: vec![Location::default(); locations],
-            standing: Standing::default(),
             polls: Vec::new(),
             stepped_back: 0,
-            pending_max,
-            remember,
+            caught_up: 0,
+            looked_ahead: None,
+            ends: 0,
+            ends_at_start: None,
+            settings,
+            closed: false,
             next_intake: 1,
-            consulted: Vec::new(),
-            commands: Vec::new(),
+            batch: Vec::new(),
             answers: Vec::new(),
             outcomes: BTreeMap::new(),
             released: 0,
@@ -229,15 +175,39 @@ impl Model {
     /// The engine is told `now`: what ended long before may be forgotten.
     pub(crate) fn tell(&mut self, now: Timestamp) {
         for ended in self.ended.values_mut() {
-            let end = ended.at.checked_add(self.remember);
+            let end = ended.at.checked_add(self.settings.remember);
             ended.past_span |= end.is_some_and(|end| end <= now);
         }
     }
 
+    /// Whether the engine may have forgotten a request that ended.
+    pub(crate) fn may_be_forgotten(&self, id: u64) -> bool {
+        let share = self.settings.remembered_share;
+        let remembers = share > 0 && !self.settings.remember.is_zero();
+        let ended = self.ended.get(&id);
+        !remembers
+            || ended.is_none_or(|ended| ended.past_span || self.ends - ended.ended_before > share)
+    }
+
+    /// Does what ends requests in an order of the engine's own.
+    pub(crate) fn unordered<R>(&mut self, operation: impl FnOnce(&mut Self) -> R) -> R {
+        let outer = self.ends_at_start;
+        self.ends_at_start = outer.or(Some(self.ends));
+        let result = operation(self);
+        self.ends_at_start = outer;
+        result
+    }
+
+    /// The engine has forgotten this request, as it may.
+    pub(crate) fn forget(&mut self, id: u64) {
+        assert!(self.may_be_forgotten(id), "request {id} was forgotten");
+        self.ended.remove(&id);
+    }
+
     /// The end of a request, while it counts.
-    fn remembered(&self, id: u64, now: Timestamp) -> Option<&Ended> {
+    pub(crate) fn remembered(&self, id: u64, now: Timestamp) -> Option<&Ended> {
         let ended = self.ended.get(&id)?;
-        let end = ended.at.checked_add(self.remember);
+        let end = ended.at.checked_add(self.settings.remember);
         end.is_none_or(|end| now < end).then_some(ended)
     }
 
@@ -248,6 +218,10 @@ impl Model {
     ) -> Result<Intake, ScheduleErrorReason> {
         if request.location.index() as usize >= self.locations.len() {
             return Err(ScheduleErrorReason::UnknownLocation(request.location));
+        }
+        let (bytes, bytes_max) = (request.payload.len(), self.settings.payload_bytes_max);
+        if bytes > bytes_max {
+            return Err(ScheduleErrorReason::PayloadTooLarge { bytes, bytes_max });
         }
         let id = number(request.id);
         let known = match (self.requests.get(&id), self.remembered(id, now)) {
@@ -265,7 +239,10 @@ impl Model {
                 Err(ScheduleErrorReason::Conflict { state })
             };
         }
-        let pending_max = self.pending_max;
+        if self.closed {
+            return Err(ScheduleErrorReason::Closed);
+        }
+        let pending_max = self.settings.pending_max;
         if self.requests.len() >= pending_max {
             return Err(ScheduleErrorReason::Full { pending_max });
         }
@@ -433,11 +410,14 @@ impl Model {
         status.reason = why.map(Into::into);
         let line = (pending.location, outcome, why.map(str::to_owned));
         *self.outcomes.entry(line).or_default() += 1;
+        let ended_before = self.ends_at_start.unwrap_or(self.ends);
+        self.ends += 1;
         let ended = Ended {
             submitted: pending.submitted,
             status,
             at: now,
             past_span: false,
+            ended_before,
         };
         self.ended.insert(id, ended);
     }

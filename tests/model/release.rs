@@ -1,16 +1,13 @@
-//! The model's poll, and the commands on whole locations.
+//! The model's poll.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use duewheel::{
-    Consultation, Disposition, ExhaustedRule, LocationChange, Media, MissedPolicy, Outcome, Pace,
-    ProcessingCondition, RequestStatus, Timestamp,
+    Disposition, ExhaustedRule, Media, MissedPolicy, Outcome, ProcessingCondition, Timestamp,
 };
 
-use crate::model::{EPOCH, GRACE, Location, Model, Place};
-use crate::pace::Line;
-use crate::script::{Command, Consulted, disposition};
+use super::command::{Command, Consulted};
+use super::{EPOCH, Model, Outside, Place};
 
 /// What a poll is to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,19 +18,25 @@ pub(crate) struct Polled {
 }
 
 impl Model {
-    /// Releases what is due. A poll that runs out of budget may or may not have looked at requests whose
-    /// look is due after the first that was left; `seen` says what the engine shows of them.
+    /// Releases what is due.
     pub(crate) fn poll(
         &mut self,
         now: Timestamp,
         budget: usize,
-        seen: impl Fn(u64) -> Option<RequestStatus>,
+        outside: &mut impl Outside,
     ) -> Polled {
+        self.unordered(|model| model.run_poll(now, budget, outside))
+    }
+
+    fn run_poll(&mut self, now: Timestamp, budget: usize, outside: &mut impl Outside) -> Polled {
         if self.polls.last().is_some_and(|last| now < *last) {
             let lines = self.locations.iter_mut().filter_map(|at| at.line.as_mut());
             lines.for_each(|line| line.step_back(now));
             // No gap reaches over a step back, and none from before it counts any more.
             self.stepped_back = self.polls.len() + 1;
+        }
+        for location in &mut self.locations {
+            location.look_at_line();
         }
         self.polls.push(now);
         self.answers.clear();
@@ -48,7 +51,14 @@ impl Model {
                 self.look(first, now);
                 continue;
             }
-            let Some((_, id)) = head else { break };
+            let Some((_, id)) = head else {
+                if self.batch.is_empty() {
+                    break;
+                }
+                // What the router sends back to now is taken up by this poll.
+                self.hand_over(now, outside);
+                continue;
+            };
             let first = self.requests.get_mut(&id).unwrap();
             if first.has_expired(now) || !first.is_retried() && first.gives_way(now) {
                 // It waited for its turn until its end or its next time came.
@@ -60,43 +70,55 @@ impl Model {
                 break;
             }
             polled.examined += 1;
-            polled.released += usize::from(self.examine(id, now));
-        }
-        for id in self.looks_until(now) {
-            if seen(id) != self.status(id) {
-                self.look(id, now);
+            let first = &self.requests[&id];
+            let line = (first.place == Place::InLine).then_some(first.location);
+            polled.released += usize::from(self.examine(id, now, outside));
+            if let Some(location) = line {
+                self.locations[location as usize].look_at_line();
             }
+        }
+        // Without budget left.
+        self.hand_over(now, outside);
+        self.settle_looks(now, outside);
+        if polled.more {
+            self.looked_ahead = self.looked_ahead.max(Some(now));
+        } else {
+            self.looked_ahead = None;
+            self.caught_up = self.polls.len();
         }
         polled
     }
 
-    /// Requests that a poll at `now` may have looked at or not.
-    pub(crate) fn are_uncertain(&self, now: Timestamp) -> bool {
-        !self.looks_until(now).is_empty()
+    /// A poll that has not come to its end may or may not have looked at requests whose look is due after the
+    /// first that is left: what the engine shows of them decides.
+    pub(crate) fn settle_looks(&mut self, now: Timestamp, outside: &impl Outside) {
+        for id in self.looks_until(now) {
+            if outside.seen(id) != self.status(id) {
+                self.look(id, now);
+            }
+        }
     }
 
-    /// Whether one of them is overtaken by `next`.
+    /// Whether it would show, once the clock went on to `next` or stepped back to it, what polls that ran out
+    /// of budget have looked at. (Where it would, a poll that does not is due first.)
     pub(crate) fn would_show(&self, now: Timestamp, next: Timestamp) -> bool {
-        let uncertain = self.looks_until(now);
-        uncertain.into_iter().any(|id| {
-            let pending = &self.requests[&id];
-            pending.has_expired(next) || pending.gives_way(next)
-        })
+        let Some(ahead) = self.looked_ahead else {
+            return false;
+        };
+        let uncertain = self.looks_until(ahead);
+        next < now && !uncertain.is_empty()
+            || uncertain.into_iter().any(|id| {
+                let pending = &self.requests[&id];
+                pending.has_expired(next) || pending.gives_way(next)
+            })
     }
 
     /// The first request whose turn it is: by tick, then due time, priority and intake.
     fn head(&self, now: Timestamp) -> Option<(Timestamp, u64)> {
-        let in_line = self.requests.values().filter(|p| p.place == Place::InLine);
-        let lines: BTreeSet<u32> = in_line.map(|pending| pending.location).collect();
-        let mut open = lines;
-        open.retain(|&at| {
-            let line = self.locations[at as usize].line;
-            line.is_none_or(|line| line.opens() <= now)
-        });
         let ready = self.requests.iter().filter(|(_, pending)| {
             let has_turn = match pending.place {
                 Place::Ready => true,
-                Place::InLine => open.contains(&pending.location),
+                Place::InLine => self.locations[pending.location as usize].opens <= now,
                 _ => false,
             };
             has_turn && pending.releasable <= now
@@ -119,9 +141,27 @@ impl Model {
             Place::Waiting { look } => overtaken.into_iter().chain([look]).min(),
             Place::InLine => overtaken,
             Place::Parked => pending.not_after(),
-            Place::Routing { until } => Some(until),
-            Place::Ready => None,
+            Place::Routing { until } => until,
+            Place::Ready | Place::Examining => None,
         }
+    }
+
+    /// When something is next to happen by itself.
+    pub(crate) fn next_event(&self, now: Timestamp) -> Option<Timestamp> {
+        let ids = self.requests.iter();
+        ids.filter_map(|(&id, pending)| match pending.place {
+            Place::Ready => Some(pending.releasable),
+            Place::InLine => {
+                let line = self.locations[pending.location as usize].line;
+                let opens = line
+                    .map_or(now, |line| line.opens())
+                    .max(pending.releasable)
+                    .max(now);
+                self.event(id).into_iter().chain([opens]).min()
+            }
+            _ => self.event(id),
+        })
+        .min()
     }
 
     fn first_event(&self, now: Timestamp) -> Timestamp {
@@ -143,12 +183,12 @@ impl Model {
                 pending.redelivery = true;
                 self.fail(id, "lease_ran_out", None, now);
             }
-            Place::Ready => unreachable!(),
+            Place::Ready | Place::Examining => unreachable!("nothing happens to it by itself"),
         }
     }
 
     /// Its time has come, or its hold (since then) is over: which time applies, and was it missed?
-    fn sight(&mut self, id: u64, held_since: Option<Timestamp>, now: Timestamp) {
+    pub(super) fn sight(&mut self, id: u64, held_since: Option<Timestamp>, now: Timestamp) {
         loop {
             let pending = &self.requests[&id];
             if pending.has_expired(now) {
@@ -156,7 +196,7 @@ impl Model {
             }
             let missed = if pending.place == Place::Parked {
                 held_since.is_some_and(|since| since <= pending.due)
-                    && pending.due.saturating_add(GRACE) <= now
+                    && pending.due.saturating_add(self.settings.grace) <= now
             } else {
                 self.was_not_polled(id)
             };
@@ -195,16 +235,17 @@ impl Model {
     fn was_not_polled(&self, id: u64) -> bool {
         let pending = &self.requests[&id];
         // A gap may be from before the clock stepped back.
+        let since = pending.polls_before.max(self.stepped_back);
         let is_over = self
             .polls
             .last()
-            .is_some_and(|now| pending.due.saturating_add(GRACE) < *now);
+            .is_some_and(|now| pending.due.saturating_add(self.settings.grace) < *now);
         is_over
-            && (pending.polls_before.max(self.stepped_back)..self.polls.len()).any(|at| {
+            && (since.max(self.caught_up)..self.polls.len()).any(|at| {
                 let until = self.polls[at];
                 let since = at.checked_sub(1).map(|before| self.polls[before]);
                 since.is_none_or(|since| since < pending.due)
-                    && pending.due.saturating_add(GRACE) < until
+                    && pending.due.saturating_add(self.settings.grace) < until
             })
     }
 
@@ -223,34 +264,80 @@ impl Model {
     }
 
     /// Takes the turn of a request, and says whether it was released.
-    fn examine(&mut self, id: u64, now: Timestamp) -> bool {
+    fn examine(&mut self, id: u64, now: Timestamp, outside: &mut impl Outside) -> bool {
+        let pending = self.requests.get_mut(&id).unwrap();
+        let intake = pending.intake;
+        pending.place = Place::Examining;
+        let mut released = self.decide(id, now);
+        if released.is_none() && !self.batch.is_empty() {
+            // The router is asked, and what was released before is handed over first, so that it knows of it.
+            self.hand_over(now, outside);
+            if !self.is_examining(id, intake) {
+                return false;
+            }
+            released = self.decide(id, now);
+        }
+        if let Some(released) = released {
+            self.hand_over_if_full(now, outside);
+            return released;
+        }
+        let asked = self.due_request(id, now);
+        let key = (asked.location, asked.response_media);
+        let answer = outside.consult(self, asked);
+        self.panics += u64::from(answer.is_none());
+        if !self.is_examining(id, intake) {
+            return false;
+        }
+        let Some(answer) = answer else {
+            self.requests.get_mut(&id).unwrap().attempts += 1;
+            self.fail(id, "router_panicked", None, now);
+            return false;
+        };
+        self.answers.retain(|(other, _)| *other != key);
+        self.answers.push((key, answer));
+        let released = self.decide(id, now).unwrap_or_else(|| {
+            // It was moved meanwhile, and nobody was asked of its new location.
+            self.requests.get_mut(&id).unwrap().wait();
+            false
+        });
+        self.hand_over_if_full(now, outside);
+        released
+    }
+
+    /// Whether it was neither cancelled nor rescheduled nor completed from inside the router.
+    fn is_examining(&self, id: u64, intake: u64) -> bool {
+        let pending = self.requests.get(&id);
+        pending.is_some_and(|p| p.intake == intake && p.place == Place::Examining)
+    }
+
+    /// What becomes of a request whose turn it is; `None` where the router is to be asked.
+    fn decide(&mut self, id: u64, now: Timestamp) -> Option<bool> {
         let pending = self.requests.get_mut(&id).unwrap();
         let location = pending.location;
         let at = location as usize;
         if pending.has_expired(now) {
             self.expire(id, now);
-            return false;
+            return Some(false);
         }
         if self.locations[at].held_since.is_some() {
             pending.place = Place::Parked;
             // A hold that covers what was not decided yet can make it missed.
             pending.judged &= pending.decided;
-            return false;
+            return Some(false);
         }
         let mut ahead = false;
-        let mut rests_on_answer = false;
-        if pending.schedule.is_some() {
-            let Some(consultation) = self.consult(id, now) else {
-                return false;
-            };
-            let pending = &self.requests[&id];
+        let mut rests_on = None;
+        if let Some(schedule) = &pending.schedule {
+            let threshold = schedule.threshold_wait();
+            let key = (location, pending.response_media(now));
+            let known = self.answers.iter().find(|(other, _)| *other == key);
+            let &(_, consultation) = known?;
             let condition = pending.condition();
-            let threshold = pending.schedule.as_ref().unwrap().threshold_wait();
             let conditional = !pending.cleared && condition != ProcessingCondition::Always;
-            rests_on_answer = conditional || threshold.is_some();
+            rests_on = (conditional || threshold.is_some()).then_some(key);
             let holds = condition.holds(&consultation);
             if conditional && !holds && !self.condition_failed(id, now) {
-                return false;
+                return Some(false);
             }
             ahead = threshold.is_some_and(|threshold| match consultation.expected_wait {
                 Some(wait) => wait > threshold,
@@ -262,34 +349,15 @@ impl Model {
             && !line.goes(now)
         {
             pending.place = Place::InLine;
-            return false;
+            self.locations[at].look_at_line();
+            return Some(false);
         }
-        if rests_on_answer {
-            self.use_up((location, self.requests[&id].response_media(now)));
+        if let Some(key) = rests_on {
+            self.use_up(key);
         }
+        self.locations[at].look_at_line();
         self.release(id, ahead, now);
-        true
-    }
-
-    /// What the router says, once a location, response media and poll; `None`: it panicked.
-    fn consult(&mut self, id: u64, now: Timestamp) -> Option<Consultation> {
-        let pending = &self.requests[&id];
-        let (at, media) = (pending.location, pending.response_media(now));
-        if let Some((_, answer)) = self.answers.iter().find(|(key, _)| *key == (at, media)) {
-            return Some(*answer);
-        }
-        let answer = self.standing.consult(id, at);
-        match answer {
-            Some(consultation) => self.answers.push(((at, media), consultation)),
-            None => self.panics += 1,
-        }
-        let due_request = self.due_request(id, now);
-        self.consulted.push(due_request);
-        if answer.is_none() {
-            self.requests.get_mut(&id).unwrap().attempts += 1;
-            self.fail(id, "router_panicked", None, now);
-        }
-        answer
+        Some(true)
     }
 
     fn use_up(&mut self, key: (u32, Media)) {
@@ -323,23 +391,51 @@ impl Model {
         pending.attempts += 1;
         (pending.decided, pending.cleared) = (true, true);
         pending.open_attempt = pending.attempts;
-        let attempt = pending.attempts;
+        pending.place = Place::Routing { until: None };
         let late = now.saturating_duration_since(pending.releasable.max(pending.accepted));
         self.released += 1;
         self.latest_ms = self.latest_ms.max(u64::try_from(late.as_millis()).unwrap());
         let command = self.command(id, ahead, now);
-        self.commands.push(command);
+        self.batch.push(command);
+    }
+
+    fn hand_over_if_full(&mut self, now: Timestamp, outside: &mut impl Outside) {
+        if self.batch.len() >= self.settings.route_batch {
+            self.hand_over(now, outside);
+        }
+    }
+
+    /// Hands over what was released, and applies what the router answers.
+    fn hand_over(&mut self, now: Timestamp, outside: &mut impl Outside) {
+        let commands = std::mem::take(&mut self.batch);
+        if commands.is_empty() {
+            return;
+        }
+        let attempt = |told: &Command| (told.id, self.requests[&told.id].intake, told.attempt);
+        let attempts: Vec<(u64, u64, u32)> = commands.iter().map(attempt).collect();
+        let answers = outside.route(self, commands);
+        assert_eq!(answers.len(), attempts.len());
+        for ((id, intake, attempt), answer) in attempts.into_iter().zip(answers) {
+            self.panics += u64::from(answer.is_none());
+            let pending = self.requests.get(&id);
+            // A completion that came first has settled it.
+            if pending.is_some_and(|p| p.intake == intake && p.open_attempt == attempt) {
+                self.settle(id, answer, now);
+            }
+        }
+    }
+
+    fn settle(&mut self, id: u64, answer: Option<Disposition>, now: Timestamp) {
         let polls = self.polls.len();
         let pending = self.requests.get_mut(&id).unwrap();
-        match disposition(id, attempt, now) {
+        match answer {
             None => {
-                self.panics += 1;
                 pending.redelivery = true;
                 self.fail(id, "router_panicked", None, now);
             }
             Some(Disposition::Accepted { lease_for }) => {
                 let until = now.saturating_add(lease_for);
-                pending.place = Place::Routing { until };
+                pending.place = Place::Routing { until: Some(until) };
             }
             Some(Disposition::Busy { retry_after }) => {
                 pending.open_attempt = 0;
@@ -384,89 +480,5 @@ impl Model {
             released: now,
             lease: format!("{id}/{}/{EPOCH}", pending.attempts),
         }
-    }
-
-    // ---- whole locations ----
-
-    fn at(&self, location: u32) -> Vec<u64> {
-        let here = |id: &u64| self.requests[id].location == location;
-        self.requests.keys().copied().filter(here).collect()
-    }
-
-    /// Answers how many commands are out.
-    pub(crate) fn hold(&mut self, location: u32, now: Timestamp) -> usize {
-        let held_since = &mut self.locations[location as usize].held_since;
-        held_since.get_or_insert(now);
-        let out = self.at(location).into_iter();
-        out.filter(|id| self.requests[id].is_released()).count()
-    }
-
-    /// Answers how many were parked.
-    pub(crate) fn resume(&mut self, location: u32, pace: Option<Pace>, now: Timestamp) -> usize {
-        let before = &mut self.locations[location as usize];
-        let held_since = before.held_since;
-        *before = Location {
-            held_since: None,
-            line: pace.map(|pace| Line::after(pace, before.line)),
-        };
-        let mut parked = 0;
-        for id in self.at(location) {
-            if self.requests[&id].place == Place::Parked {
-                parked += 1;
-                self.sight(id, held_since, now);
-            }
-        }
-        parked
-    }
-
-    /// Ends what has expired of a location and counts what was released; the others are to be changed.
-    fn changeable(&mut self, location: u32, now: Timestamp) -> (Vec<u64>, LocationChange) {
-        let mut change = LocationChange::default();
-        let mut changeable = Vec::new();
-        for id in self.at(location) {
-            let pending = &self.requests[&id];
-            if pending.is_released() {
-                change.too_late += 1;
-            } else if pending.has_expired(now) {
-                change.too_late += 1;
-                self.expire(id, now);
-            } else {
-                changeable.push(id);
-            }
-        }
-        change.changed = changeable.len();
-        (changeable, change)
-    }
-
-    pub(crate) fn cancel_location(&mut self, location: u32, now: Timestamp) -> LocationChange {
-        let (ids, change) = self.changeable(location, now);
-        for id in ids {
-            self.end(id, Outcome::Cancelled, Some("location_cancelled"), now);
-        }
-        change
-    }
-
-    pub(crate) fn move_location(&mut self, from: u32, to: u32, now: Timestamp) -> LocationChange {
-        if from == to {
-            return LocationChange::default();
-        }
-        let (ids, change) = self.changeable(from, now);
-        for id in ids {
-            let pending = self.requests.get_mut(&id).unwrap();
-            pending.location = to;
-            if pending.place == Place::InLine {
-                pending.wait();
-            }
-            if pending.place == Place::Parked {
-                // The hold it leaves has no say any more.
-                self.sight(id, None, now);
-            }
-        }
-        change
-    }
-
-    pub(crate) fn list(&self, location: u32) -> Vec<RequestStatus> {
-        let here = self.at(location).into_iter();
-        here.map(|id| self.status(id).unwrap()).collect()
     }
 }
