@@ -23,7 +23,7 @@ use crate::telemetry::News;
 const CHUNK: usize = 256;
 
 /// Requests a lock: few enough that who waits for it does not wait for long.
-const LOCK_STEP: usize = 32;
+const LOCK_STEP: usize = 16;
 
 impl Engine {
     /// [`schedule`](Self::schedule) for many requests, one answer a request, in order. They are taken in in
@@ -33,7 +33,7 @@ impl Engine {
     /// While it runs, it may reserve room for all of them, so that near `max_pending` another thread's
     /// request may be refused although some of these turn out to be repetitions.
     ///
-    /// O(requests), one shard lock for up to 32 of them.
+    /// O(requests), one shard lock for up to 16 of them.
     pub fn schedule_batch(
         &self,
         mut requests: Vec<InteractionRequest>,
@@ -123,7 +123,7 @@ impl Engine {
 
     /// [`cancel`](Self::cancel) for many requests, one answer a request, in order. Not atomic.
     ///
-    /// O(requests), one shard lock for up to 32 of them.
+    /// O(requests), one shard lock for up to 16 of them.
     pub fn cancel_batch(
         &self,
         ids: &[RequestId],

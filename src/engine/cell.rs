@@ -10,7 +10,7 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use crossbeam_utils::CachePadded;
+use crossbeam_utils::{Backoff, CachePadded};
 
 use super::replies::Contention;
 use super::rules::Rules;
@@ -21,6 +21,10 @@ use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
 /// Published where nothing is pending. A real event at `u64::MAX` is published the same; who sees it at
 /// the end of time looks under the lock.
 const NOTHING: u64 = u64::MAX;
+
+/// Looks at a lock that somebody holds before going to sleep: some five microseconds. A model checker takes all
+/// that is waited for in a loop for a loop without end.
+const SPINS: usize = if cfg!(any(loom, shuttle)) { 0 } else { 12 };
 
 /// A shard and its lock.
 pub(super) struct ShardCell {
@@ -68,11 +72,25 @@ impl ShardCell {
     fn acquire(&self) -> MutexGuard<'_, Locked> {
         let (mut locked, waited) = match self.shard.try_lock() {
             Some(locked) => (locked, false),
-            None => (self.shard.lock(), true),
+            None => (self.wait(), true),
         };
         locked.contention.acquisitions += 1;
         locked.contention.waits += u64::from(waited);
         locked
+    }
+
+    /// Waits for the lock: for some microseconds without sleeping, because it is held for no longer, and to be put to
+    /// sleep and woken takes ten times that; then as anybody waits.
+    #[cold]
+    fn wait(&self) -> MutexGuard<'_, Locked> {
+        let backoff = Backoff::new();
+        for _ in 0..SPINS {
+            backoff.spin();
+            if let Some(locked) = self.shard.try_lock() {
+                return locked;
+            }
+        }
+        self.shard.lock()
     }
 
     /// How often the lock was taken so far; this look at it is not counted.
