@@ -263,7 +263,20 @@ impl<'e> Polling<'e> {
         let lines = &self.poller().lines;
         let (next, blocked) = (lines.next_event(), lines.any_wait_for_dispatch());
         self.poll.blocked = blocked;
+        // This poll may have taken the word that its dispatch has ended, and cannot act on it; the next one can.
+        let is_stale = blocked && !self.has_current_dispatch();
+        let next = if is_stale {
+            Some(Timestamp::EPOCH)
+        } else {
+            next
+        };
         self.engine.line_news.publish(next);
+    }
+
+    /// Whether this poll releases to the dispatch that is there now.
+    fn has_current_dispatch(&self) -> bool {
+        let current = self.engine.dispatch.read();
+        current.as_ref().map(Arc::as_ptr) == self.dispatch.as_ref().map(Arc::as_ptr)
     }
 
     /// Completed requests past their span are forgotten, a bounded number a poll.

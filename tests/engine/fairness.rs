@@ -331,8 +331,11 @@ fn what_waits_for_dispatch_is_for_the_next_poll_when_dispatch_ends() {
     gate.open();
     let report = running.shutdown(Shutdown::Stop, PATIENCE);
     assert!(!report.timed_out);
+    // The worker may have been quick enough to route them all before the stop.
+    let left = centre.engine.pending();
     let due = centre.engine.next_wakeup();
-    assert!(due.is_some_and(|due| due <= at(10)), "{due:?}");
+    let is_due = due.is_some_and(|due| due <= at(10));
+    assert!(is_due || left == 0, "{left} left, the next poll at {due:?}");
     centre.poll(at(10));
     assert_eq!(centre.engine.pending(), 0);
     let ids: Vec<_> = centre.desk.take_ids();
