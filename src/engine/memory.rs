@@ -297,8 +297,9 @@ impl Memory {
 mod tests {
     use super::*;
 
+    /// Some ids share a tag.
     fn tag(id: u128) -> u32 {
-        u32::try_from(id % 7).unwrap()
+        u32::try_from(id % 29).unwrap().wrapping_mul(0x9e37_79b1)
     }
 
     /// A memory with its index, and requests that end.

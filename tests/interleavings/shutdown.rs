@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use duewheel::{Completion, Disposition, RequestId, ScheduleErrorReason, Shutdown, ShutdownReport};
+use duewheel::{
+    Completion, Disposition, DriverOptions, RequestId, ScheduleErrorReason, Shutdown,
+    ShutdownReport,
+};
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 
 use super::support::{Centre, NEVER, aside, at, centre, centre_that, explore, hesitate};
@@ -82,6 +85,33 @@ fn a_stop_on_one_thread_loses_nothing() {
 #[test]
 fn a_stop_with_workers_loses_nothing() {
     a_stop_loses_nothing(2);
+}
+
+/// The poll that runs may hear of the end and cannot act on it; then the next one must be due.
+#[test]
+fn what_waited_for_dispatch_is_due_when_dispatch_has_ended() {
+    explore(|| {
+        let centre = centre();
+        let one_place = DriverOptions {
+            workers: 1,
+            dispatch_max: 1,
+            ..DriverOptions::default()
+        };
+        let running = centre.start_with(one_place);
+        for id in 1..=4 {
+            centre.schedule(centre.immediate(id));
+        }
+        hesitate();
+        let report = running.shutdown(Shutdown::Stop, NEVER);
+        assert!(!report.timed_out);
+        let next = centre.engine.next_wakeup();
+        let is_due = next.is_some_and(|next| next <= at(0));
+        let left = centre.engine.pending();
+        assert!(
+            is_due || left == 0,
+            "{left} left, the next poll at {next:?}"
+        );
+    });
 }
 
 #[test]
