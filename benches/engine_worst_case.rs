@@ -87,8 +87,8 @@ fn main() {
     );
     let desk = Arc::new(Desk::default());
     let engine = Engine::builder()
-        // The mixed load may add those that are due soon.
-        .max_pending(4 * requests)
+        // The mixed load adds those that are due soon, the more the quicker the engine is.
+        .max_pending(2 * requests + 5_000_000)
         .remember(Duration::from_secs(24 * 60 * 60), requests)
         .build(Arc::clone(&desk) as Arc<dyn Router>);
     let engine = Arc::new(engine.expect("settings within their ranges"));
