@@ -22,7 +22,7 @@ use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
 /// the end of time looks under the lock.
 const NOTHING: u64 = u64::MAX;
 
-/// Looks at a lock that somebody holds before going to sleep: some five microseconds. A model checker takes all
+/// Looks at a lock that somebody holds before going to sleep, some hundred pauses in all. A model checker takes all
 /// that is waited for in a loop for a loop without end.
 const SPINS: usize = if cfg!(any(loom, shuttle)) { 0 } else { 12 };
 
@@ -80,7 +80,7 @@ impl ShardCell {
     }
 
     /// Waits for the lock: for some microseconds without sleeping, because it is held for no longer, and to be put to
-    /// sleep and woken takes ten times that; then as anybody waits.
+    /// sleep and woken takes longer than that; then as anybody waits.
     #[cold]
     fn wait(&self) -> MutexGuard<'_, Locked> {
         let backoff = Backoff::new();

@@ -93,7 +93,8 @@ impl EngineBuilder {
     }
 
     /// Pending requests at most, from 1 to 2^28 (268 million); default 10 million. Intake beyond it is refused
-    /// and hands the request back. A pending request takes at most 128 bytes beside its payload and customer.
+    /// and hands the request back. A pending request takes at most 128 bytes beside its payload and
+    /// customer, where each location holds a thousand or more; a location takes some 200 bytes a shard.
     pub fn max_pending(mut self, requests: usize) -> Self {
         self.pending_max = requests;
         self
