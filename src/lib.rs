@@ -38,6 +38,7 @@ mod directory;
 mod engine;
 mod ids;
 mod lifecycle;
+mod persistence;
 mod report;
 mod request;
 mod router;
@@ -65,6 +66,11 @@ pub use ids::{
     RequestId, Timestamp,
 };
 pub use lifecycle::{Outcome, RequestState};
+pub use persistence::{
+    ChunkBlock, ChunkRef, ChunkWriter, Damage, Disk, DiskFile, DiskLock, Durability,
+    FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, OpenMode, Positions, Room,
+    SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
+};
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;
 #[cfg(feature = "tokio")]

@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["schedule"],
     &["request"],
     &["router"],
-    &["access", "report"],
+    &["access", "report", "persistence"],
     &["engine"],
 ];
 

@@ -10,8 +10,8 @@
 use super::entry::Phase;
 use super::location::LocationControl;
 use super::slab::{NONE, Slab};
-use super::why::Why;
 use crate::ids::LocationId;
+use crate::lifecycle::Why;
 use crate::lifecycle::{Outcome, RequestState};
 use crate::sync::Arc;
 

@@ -13,9 +13,9 @@ use super::rules::spread_of;
 use super::shard::Shard;
 use super::slab::NONE;
 use super::trash::Trash;
-use super::why::{Rule, Why};
 use crate::ids::Timestamp;
 use crate::lifecycle::Outcome;
+use crate::lifecycle::{Rule, Why};
 use crate::telemetry::{IS_ON, note};
 use crate::wheel::Advance;
 

@@ -12,9 +12,9 @@ use super::location::Pace;
 use super::replies::{Held, ListCursor, LocationChange, LocationPage, Resumed};
 use super::shard::Shard;
 use super::trash::Trash;
-use super::why::{Rule, Why};
 use crate::ids::{LocationId, Timestamp};
 use crate::lifecycle::{Outcome, RequestState};
+use crate::lifecycle::{Rule, Why};
 use crate::sync::Arc;
 use crate::telemetry::tell;
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use super::index::{Index, Place};
 use super::slab::{NONE, Slab};
-use super::why::{Rule, Why};
 use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::lifecycle::Outcome;
+use crate::lifecycle::{Rule, Why};
 use crate::sync::Arc;
 
 /// Records forgotten a call of [`Memory::forget`], so that a shard's lock is never held for long.

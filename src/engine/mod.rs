@@ -59,7 +59,6 @@ mod taken;
 mod trash;
 mod turn;
 mod wakeup;
-mod why;
 
 use std::fmt;
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::entry::{Course, Entry, Flags, Plan};
 use super::slab::Slab;
-use super::why::Rule;
 use crate::ids::{Media, Timestamp};
 use crate::lifecycle::Outcome;
+use crate::lifecycle::Rule;
 use crate::schedule::{
     ExhaustedRule, MissedPolicy, ProcessingCondition, RetryPolicy, ScheduleData,
 };

@@ -12,9 +12,13 @@
 //! From `Scheduled` and `Held` a request may also be completed as cancelled or expired. From `Released`
 //! on, cancel and reschedule come too late.
 
+mod why;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use why::{Rule, Why};
 
 /// Where a request is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
