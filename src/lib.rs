@@ -56,10 +56,10 @@ pub use directory::{Directory, DirectoryError};
 #[cfg(feature = "tokio")]
 pub use engine::{AsyncEngine, RunOptions};
 pub use engine::{
-    Busy, CancelError, Cancelled, CompleteError, ConfigError, Contention, DriverOptions, Engine,
-    EngineBuilder, Held, ListCursor, LocationChange, LocationPage, Pace, Poll, Position, Receipt,
-    RequestStatus, RescheduleError, Resumed, Running, ScheduleError, ScheduleErrorReason, Shutdown,
-    ShutdownReport, StartError, UnknownLocation,
+    CancelError, Cancelled, CompleteError, ConfigError, Contention, DriverOptions, Engine,
+    EngineBuilder, Held, ListCursor, LocationChange, LocationError, LocationPage, Pace, Poll,
+    PollError, Position, Receipt, RequestStatus, RescheduleError, Resumed, Running, ScheduleError,
+    ScheduleErrorReason, Shutdown, ShutdownReport, StartError, Unavailable, UnknownLocation,
 };
 pub use ids::{
     LocationId, Media, ParseMediaError, ParseRequestIdError, ParseTimestampError, Priority,

@@ -16,6 +16,7 @@ use super::trash::Trash;
 use crate::ids::Timestamp;
 use crate::lifecycle::Outcome;
 use crate::lifecycle::{Rule, Why};
+use crate::persistence::record::Change;
 use crate::telemetry::{IS_ON, note};
 use crate::wheel::Advance;
 
@@ -112,7 +113,10 @@ impl Shard {
                 );
                 self.make_ready(index);
             }
-            Verdict::Later => self.wait(index),
+            Verdict::Later => {
+                self.wait(index);
+                self.log(Change::Examined, index);
+            }
             Verdict::Ended(outcome, rule) => {
                 self.end(index, outcome, Why::Rule(rule), now, trash);
             }
@@ -134,7 +138,11 @@ impl Shard {
         let grace = self.rules.grace;
         let verdict = self.judge(index, now, trash, |due| covered(due, grace));
         match verdict {
-            Verdict::Due | Verdict::Later => self.wait(index),
+            Verdict::Due => self.wait(index),
+            Verdict::Later => {
+                self.wait(index);
+                self.log(Change::Examined, index);
+            }
             Verdict::Ended(outcome, rule) => {
                 self.end(index, outcome, Why::Rule(rule), now, trash);
             }
@@ -205,6 +213,7 @@ impl Shard {
                     }
                 );
                 self.wait(index);
+                self.log(Change::Retry, index);
             }
             None => {
                 let outcome = Outcome::DeadLettered;

@@ -45,6 +45,8 @@ pub(super) struct LocationControl {
 #[derive(Default)]
 struct Rules {
     held_since: Option<Timestamp>,
+    /// The pace that the location was given, and not the engine's.
+    own_pace: Option<Pace>,
     pace: Option<Bucket>,
 }
 
@@ -69,6 +71,7 @@ impl LocationControl {
     pub(super) fn resume(&self, pace: Option<Pace>) -> Option<Timestamp> {
         let mut rules = self.rules.lock();
         let former = rules.pace.take();
+        rules.own_pace = pace;
         let pace = pace.or(self.default_pace);
         rules.pace = pace.map(|pace| Bucket::after(pace, former.as_ref()));
         let since = rules.held_since.take();
@@ -108,6 +111,12 @@ impl LocationControl {
         {
             bucket.step_back(now);
         }
+    }
+
+    /// Since when it is held, and the pace that it was given.
+    pub(super) fn rule(&self) -> (Option<Timestamp>, Option<Pace>) {
+        let rules = self.rules.lock();
+        (rules.held_since, rules.own_pace)
     }
 
     pub(super) fn snapshot(&self) -> (bool, Option<Pace>) {

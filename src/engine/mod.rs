@@ -21,7 +21,8 @@
 //! Locks, in the order in which they may be taken together: a shard's, then a location control's.
 //! Nothing else is ever held together, and none is held while the router runs or while something that
 //! a user gave is dropped. The state of the poll (`poll.rs`) is not locked but taken: there is one, and who
-//! finds it gone is told [`Busy`].
+//! finds it gone is told [`PollError::Busy`]. The journal's buffer has a lock that may be taken under a shard's, for a
+//! memory copy; nothing is written, and nobody waits for the disk, while any other lock is held.
 
 mod batch;
 mod book;
@@ -34,8 +35,10 @@ mod due;
 mod entry;
 mod error;
 mod gaps;
+mod image;
 mod index;
 mod intake;
+mod keeper;
 mod lines;
 mod location;
 mod locations;
@@ -44,6 +47,7 @@ mod memory;
 mod models;
 mod news;
 mod observe;
+mod outbox;
 mod panics;
 mod pending;
 mod poll;
@@ -53,6 +57,7 @@ mod rules;
 mod run;
 mod shard;
 mod slab;
+mod storage;
 mod store;
 mod table;
 mod taken;
@@ -67,8 +72,8 @@ use crossbeam_utils::CachePadded;
 pub use config::{ConfigError, EngineBuilder};
 pub use driver::{DriverOptions, Running, Shutdown, ShutdownReport};
 pub use error::{
-    Busy, CancelError, CompleteError, RescheduleError, ScheduleError, ScheduleErrorReason,
-    StartError, UnknownLocation,
+    CancelError, CompleteError, LocationError, PollError, RescheduleError, ScheduleError,
+    ScheduleErrorReason, StartError, Unavailable, UnknownLocation,
 };
 pub use location::Pace;
 pub use replies::{
@@ -86,6 +91,7 @@ use news::LineNews;
 use panics::Panics;
 use poll::Poller;
 use rules::Rules;
+use storage::Storage;
 use wakeup::Wakeup;
 
 use crate::clock::Clock;
@@ -135,6 +141,10 @@ pub struct Engine {
     controls: Controls,
     line_news: Arc<LineNews>,
     closed: AtomicBool,
+    /// What outlives the process; `None` where nothing does.
+    storage: Option<Storage>,
+    /// Commands that a poll gathers before it hands them over.
+    gather_max: usize,
     /// Gone while a poll runs. Apart, as are the others that a poll writes, from what every call reads.
     poller: CachePadded<Mutex<Option<Box<Poller>>>>,
     lateness: CachePadded<Mutex<LatenessBook>>,
@@ -165,6 +175,7 @@ impl Engine {
     fn assemble(settings: EngineBuilder, router: Arc<dyn Router>) -> Self {
         let key = settings.hash_key.unwrap_or_else(random_key);
         let rules = Arc::new(Rules::new(key, settings.grace));
+        let gather_max = settings.route_batch;
         let remembered_max = settings.remembered_max.div_ceil(settings.shards);
         let shards = (0..settings.shards)
             .map(|_| ShardCell::new(Arc::clone(&rules), settings.remember, remembered_max))
@@ -181,6 +192,8 @@ impl Engine {
             shards,
             line_news: Arc::default(),
             closed: AtomicBool::new(false),
+            storage: None,
+            gather_max,
             lateness: CachePadded::default(),
             router_panics: AtomicU64::new(0),
             dispatch: RwLock::new(None),

@@ -15,6 +15,7 @@ use super::entry::{Entry, Phase};
 use super::index::{Index, Place, tag_of};
 use super::location::LocationControl;
 use super::memory::{End, Ended, Memory};
+use super::outbox::Outbox;
 use super::pending::{Pending, PendingMut};
 use super::rules::Rules;
 use super::slab::NONE;
@@ -23,6 +24,7 @@ use super::trash::Trash;
 use crate::ids::{LocationId, Priority, RequestId, Timestamp};
 use crate::lifecycle::Outcome;
 use crate::lifecycle::Why;
+use crate::persistence::Lsn;
 use crate::request::InteractionRequest;
 use crate::sync::{Arc, Ordering};
 use crate::telemetry::{News, note};
@@ -68,6 +70,10 @@ pub(super) struct Shard {
     /// The wheel was not brought up to the present in one step.
     upkeep_left: bool,
     counted: Counted,
+    /// Records of what happens; only with a store.
+    pub(super) outbox: Option<Box<Outbox>>,
+    /// The number of the last record of this shard.
+    pub(super) last_lsn: Lsn,
 }
 
 /// What has changed since the lock was taken of what is counted over the whole engine: told once a lock, because
@@ -93,6 +99,8 @@ impl Shard {
             fired: Vec::with_capacity(FIRE_STEP),
             upkeep_left: false,
             counted: Counted::default(),
+            outbox: None,
+            last_lsn: Lsn(0),
         }
     }
 
@@ -249,6 +257,7 @@ impl Shard {
                 attempts: end.attempts,
             }
         );
+        self.log_end(&end);
         if let Some(gone) = self.store.remove(index) {
             trash.push(gone);
         }
