@@ -68,8 +68,8 @@ pub use ids::{
 pub use lifecycle::{Outcome, RequestState};
 pub use persistence::{
     ChunkBlock, ChunkRef, ChunkWriter, Damage, Disk, DiskFile, DiskLock, Durability,
-    FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, OpenMode, Positions, Room,
-    SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
+    FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, MemoryStore, OpenMode, Positions,
+    Room, SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
 };
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;
@@ -86,6 +86,13 @@ pub use schedule::{
 #[cfg(feature = "metrics")]
 pub use telemetry::describe_metrics;
 pub use wheel::{Advance, Fired, Handle, Wheel};
+
+// Strategies for requests and schedules are shared with the integration tests, which know the crate by its name.
+#[cfg(test)]
+extern crate self as duewheel;
+#[cfg(test)]
+#[path = "../tests/json_common/strategies.rs"]
+mod strategies;
 
 /// The README's example is a test.
 #[cfg(doctest)]
