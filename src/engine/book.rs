@@ -7,7 +7,6 @@
 //! and goes meanwhile. A line that was left is used again by the next arrival, and a chunk without lines is
 //! given back. So nothing is ever compacted, and a page's lines take no more than a chunk for each request.
 
-use super::entry::Phase;
 use super::location::LocationControl;
 use super::slab::{NONE, Slab};
 use crate::ids::LocationId;
@@ -225,10 +224,10 @@ impl Book {
     }
 
     /// Enters an entry on its location's page, which must be open; returns its line. O(1).
-    pub(super) fn enter(&mut self, location: LocationId, index: u32, phase: Phase) -> u32 {
+    pub(super) fn enter(&mut self, location: LocationId, index: u32, state: RequestState) -> u32 {
         let number = self.number_of(location);
         let page = self.pages.get_mut(number).expect("the page is open");
-        page.counts[phase.state() as usize] += 1;
+        page.counts[state as usize] += 1;
         if page.open == NONE {
             let ordinal = page.take_ordinal();
             page.open = self.chunks.insert(Chunk {
@@ -254,21 +253,21 @@ impl Book {
         chunk_number << PLACE_BITS | place
     }
 
-    /// An entry on the page of `location` changes its phase.
+    /// An entry on the page of `location` changes its state.
     #[inline]
-    pub(super) fn change(&mut self, location: LocationId, from: Phase, to: Phase) {
-        if from.state() == to.state() {
+    pub(super) fn change(&mut self, location: LocationId, from: RequestState, to: RequestState) {
+        if from == to {
             return;
         }
         let number = self.number_of(location);
         if let Some(page) = self.pages.get_mut(number) {
-            page.counts[from.state() as usize] -= 1;
-            page.counts[to.state() as usize] += 1;
+            page.counts[from as usize] -= 1;
+            page.counts[to as usize] += 1;
         }
     }
 
     /// An entry leaves its page. O(1).
-    pub(super) fn leave(&mut self, line: u32, phase: Phase) {
+    pub(super) fn leave(&mut self, line: u32, state: RequestState) {
         let chunk_number = line >> PLACE_BITS;
         let place = line & ((1 << PLACE_BITS) - 1);
         let chunk = self.chunks.get_mut(chunk_number);
@@ -277,7 +276,7 @@ impl Book {
         chunk.free |= 1 << place;
         let (number, is_open, is_empty) = (chunk.page, chunk.is_open, chunk.free == ALL_FREE);
         if let Some(page) = self.pages.get_mut(number) {
-            page.counts[phase.state() as usize] -= 1;
+            page.counts[state as usize] -= 1;
         }
         if !is_open {
             self.open_chunk(chunk_number);
@@ -369,11 +368,11 @@ impl Book {
     }
 
     /// Panics unless counts, lines and the lists of chunks agree. `entry` tells an entry's location, line and
-    /// phase; `len` is their number.
+    /// state; `len` is their number.
     pub(super) fn check_invariants(
         &self,
         len: usize,
-        entry: impl Fn(u32) -> Option<(LocationId, u32, Phase)>,
+        entry: impl Fn(u32) -> Option<(LocationId, u32, RequestState)>,
     ) {
         let mut live = 0;
         let mut chunks = 0;
@@ -396,10 +395,10 @@ impl Book {
                 for (place, &index) in (0..).zip(&chunk.lines) {
                     assert_eq!(chunk.free >> place & 1 == 1, index == NONE);
                     if index != NONE {
-                        let (location, line, phase) = entry(index).expect("lines are live");
+                        let (location, line, state) = entry(index).expect("lines are live");
                         assert_eq!(location, page.location);
                         assert_eq!(line, chunk_number << PLACE_BITS | place);
-                        counts[phase.state() as usize] += 1;
+                        counts[state as usize] += 1;
                     }
                 }
             }
@@ -448,31 +447,31 @@ mod tests {
         let mut lines: Vec<(LocationId, u32)> = Vec::new();
         for index in 0..1_000 {
             let location = places[index as usize % 2];
-            lines.push((location, book.enter(location, index, Phase::Waiting)));
+            lines.push((location, book.enter(location, index, RequestState::Scheduled)));
         }
         let check = |book: &Book, lines: &[(LocationId, u32)]| {
             let live = lines.iter().filter(|(_, line)| *line != NONE).count();
             book.check_invariants(live, |index| {
                 let (location, line) = lines[index as usize];
-                (line != NONE).then_some((location, line, Phase::Waiting))
+                (line != NONE).then_some((location, line, RequestState::Scheduled))
             });
         };
         check(&book, &lines);
         for index in (0..1_000).filter(|index| index % 3 != 0) {
-            book.leave(lines[index].1, Phase::Waiting);
+            book.leave(lines[index].1, RequestState::Scheduled);
             lines[index].1 = NONE;
         }
         check(&book, &lines);
         let chunks = book.chunks.end();
         for index in (0..1_000).filter(|index| index % 3 != 0) {
             let location = lines[index].0;
-            let line = book.enter(location, u32::try_from(index).unwrap(), Phase::Waiting);
+            let line = book.enter(location, u32::try_from(index).unwrap(), RequestState::Scheduled);
             lines[index].1 = line;
         }
         check(&book, &lines);
         assert_eq!(book.chunks.end(), chunks, "nothing new was needed");
         for line in &mut lines {
-            book.leave(line.1, Phase::Waiting);
+            book.leave(line.1, RequestState::Scheduled);
             line.1 = NONE;
         }
         check(&book, &lines);
@@ -486,19 +485,19 @@ mod tests {
         let here = LocationId::from_index(0);
         book.open(here, Arc::default);
         let mut lines: Vec<u32> = (0..100)
-            .map(|n| book.enter(here, n, Phase::Waiting))
+            .map(|n| book.enter(here, n, RequestState::Scheduled))
             .collect();
         for round in 0..1_000 {
             // Whole chunks go, the first ones and the last ones in turn.
             let some = if round % 2 == 0 { 0..60 } else { 40..100 };
             for n in some.clone() {
-                book.leave(lines[n], Phase::Waiting);
+                book.leave(lines[n], RequestState::Scheduled);
             }
             for n in some {
-                lines[n] = book.enter(here, u32::try_from(n).unwrap(), Phase::Waiting);
+                lines[n] = book.enter(here, u32::try_from(n).unwrap(), RequestState::Scheduled);
             }
         }
         assert!(book.page(here).unwrap().end() <= 12);
-        book.check_invariants(100, |n| Some((here, lines[n as usize], Phase::Waiting)));
+        book.check_invariants(100, |n| Some((here, lines[n as usize], RequestState::Scheduled)));
     }
 }

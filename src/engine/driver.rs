@@ -273,7 +273,7 @@ impl Engine {
         if poll.more || poll.next_wakeup.is_some_and(|next| next <= clock.now()) {
             return None;
         }
-        let in_flight = self.in_flight();
+        let in_flight = self.at_work();
         // What waits for dispatch makes a poll due when there is room.
         let until = poll.next_wakeup.unwrap_or(Timestamp::MAX);
         let timeout = clock.real_time_until(until);
@@ -291,7 +291,7 @@ impl Engine {
     /// Whether nothing has come between a plan and the sleep that was published by it.
     pub(super) fn may_sleep(&self, plan: &Plan) -> bool {
         let earlier = self.next_wakeup().is_some_and(|found| found < plan.until);
-        let ended = plan.ends_matter && self.in_flight() != plan.in_flight;
+        let ended = plan.ends_matter && self.at_work() != plan.in_flight;
         !earlier && !ended
     }
 

@@ -29,11 +29,13 @@ mod cell;
 mod config;
 mod delivery;
 mod dispatch;
+mod doubt;
 mod driver;
 mod due;
 mod entry;
 mod error;
 mod gaps;
+mod image;
 mod index;
 mod intake;
 mod lines;
@@ -202,9 +204,16 @@ impl Engine {
         self.rules.counts.pending.load(Ordering::Acquire)
     }
 
-    /// Requests that were released and whose attempt has not ended.
+    /// Requests that were released and whose attempt has not ended, as far as is known: after a crash also those that
+    /// are to be handed over again.
     #[must_use]
     pub fn in_flight(&self) -> usize {
+        self.at_work() + self.rules.in_doubt.load(Ordering::SeqCst)
+    }
+
+    /// Requests that are at the router or on their way there: those in flight but for the ones in doubt, whose end
+    /// nobody can wait for.
+    fn at_work(&self) -> usize {
         self.rules.in_flight.load(Ordering::SeqCst)
     }
 

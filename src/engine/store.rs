@@ -106,6 +106,31 @@ impl Store {
         index
     }
 
+    /// What the router is given of a request that was found.
+    pub(super) fn contents_of(&self, entry: &Entry) -> Option<&Contents> {
+        self.contents.get(entry.contents)
+    }
+
+    /// Puts in an entry whose parts are in.
+    pub(super) fn insert_entry(&mut self, entry: Entry) -> u32 {
+        self.entries.insert(entry)
+    }
+
+    /// Puts contents, or none, in the place of others, or of none; returns where.
+    pub(super) fn replace_contents(&mut self, former: u32, contents: Option<Contents>) -> u32 {
+        replace(&mut self.contents, former, contents)
+    }
+
+    /// Puts a course, or none, in the place of that of a plan; returns where, if anywhere.
+    pub(super) fn replace_course(&mut self, former: Plan, course: Option<Course>) -> Option<u32> {
+        let former = match former {
+            Plan::Course(course) => course,
+            Plan::Immediate | Plan::Plain(_) => NONE,
+        };
+        let place = replace(&mut self.courses, former, course);
+        (place != NONE).then_some(place)
+    }
+
     /// Takes a request out; what is left of it is to be dropped when no lock is held.
     pub(super) fn remove(&mut self, index: u32) -> Option<Gone> {
         let entry = self.entries.remove(index)?;
@@ -143,6 +168,22 @@ impl Store {
         }
         assert_eq!(contents, self.contents.len());
         assert_eq!(courses, self.courses.len());
+    }
+}
+
+/// Puts a value, or none, in the place of another, or of `NONE`; returns where.
+fn replace<T>(slab: &mut Slab<T>, former: u32, value: Option<T>) -> u32 {
+    match (slab.get_mut(former), value) {
+        (Some(place), Some(value)) => {
+            *place = value;
+            former
+        }
+        (Some(_), None) => {
+            slab.remove(former);
+            NONE
+        }
+        (None, Some(value)) => slab.insert(value),
+        (None, None) => NONE,
     }
 }
 
