@@ -7,6 +7,7 @@
 //! and goes meanwhile. A line that was left is used again by the next arrival, and a chunk without lines is
 //! given back. So nothing is ever compacted, and a page's lines take no more than a chunk for each request.
 
+use super::endings::Endings;
 use super::location::LocationControl;
 use super::slab::{NONE, Slab};
 use crate::ids::LocationId;
@@ -23,10 +24,6 @@ const PLACE_BITS: u32 = 4;
 
 /// Requests that one shard can hold: its chunks, one a request at the worst, can still be numbered.
 pub(super) const REQUESTS_MAX: usize = 1 << (32 - PLACE_BITS);
-
-/// Distinct reasons counted a location; further ones are counted together under [`OTHER`].
-const REASONS_MAX: usize = 32;
-const OTHER: &str = "other";
 
 /// Set in place of a chunk that was given back.
 const GAP: u32 = 1 << 31;
@@ -66,11 +63,8 @@ pub(super) struct Page {
     chunks: Vec<u32>,
     /// The first ordinal without a chunk, or `NONE`.
     gap: u32,
-    /// Requests completed since the engine started for no other reason than the outcome, in the order of
-    /// [`Outcome`].
-    plain: [u64; Outcome::ALL.len()],
-    /// Those completed for a reason.
-    reasons: Vec<(Outcome, Why, u64)>,
+    /// Requests completed since the engine, or its store, was made.
+    endings: Endings,
 }
 
 impl Page {
@@ -88,13 +82,9 @@ impl Page {
         self.counts.iter().map(|&count| count as usize).sum()
     }
 
-    /// Requests completed since the engine started, by outcome and reason.
+    /// Requests completed since the engine, or its store, was made, by outcome and reason.
     pub(super) fn outcomes(&self) -> impl Iterator<Item = (Outcome, &Why, u64)> {
-        let plain = Outcome::ALL.iter().zip(&self.plain);
-        let plain = plain.filter(|(_, count)| **count > 0);
-        let plain = plain.map(|(&outcome, &count)| (outcome, &Why::Plain, count));
-        let reasons = self.reasons.iter();
-        plain.chain(reasons.map(|(outcome, why, count)| (*outcome, why, *count)))
+        self.endings.iter()
     }
 
     /// One past the last of its chunks: the bound of a walk.
@@ -189,7 +179,7 @@ impl Book {
         let chunk = self.chunks.get(line >> PLACE_BITS);
         let chunk = chunk.map_or(0, |chunk| u32::from(chunk.free));
         let page = self.page(location);
-        page.map_or(chunk, |page| chunk ^ page.counts[0] ^ page.plain[0] as u32)
+        page.map_or(chunk, |page| chunk ^ page.counts[0] ^ page.endings.touch())
     }
 
     /// Opens a location's page at its first request in this shard.
@@ -218,8 +208,7 @@ impl Book {
             chunks: Vec::new(),
             gap: NONE,
             open: NONE,
-            plain: [0; Outcome::ALL.len()],
-            reasons: Vec::new(),
+            endings: Endings::default(),
         });
     }
 
@@ -328,29 +317,17 @@ impl Book {
         }
     }
 
-    /// Counts a completion.
-    pub(super) fn complete(&mut self, location: LocationId, outcome: Outcome, why: &Why) {
+    /// Counts so many completions at a location whose page is open.
+    pub(super) fn complete(
+        &mut self,
+        location: LocationId,
+        outcome: Outcome,
+        why: &Why,
+        count: u64,
+    ) {
         let number = self.number_of(location);
-        let Some(page) = self.pages.get_mut(number) else {
-            return;
-        };
-        if *why == Why::Plain {
-            page.plain[outcome as usize] += 1;
-            return;
-        }
-        let outcomes = &mut page.reasons;
-        if let Some(line) = outcomes.iter_mut().find(|l| l.0 == outcome && l.1 == *why) {
-            line.2 += 1;
-        } else if outcomes.len() < REASONS_MAX {
-            outcomes.push((outcome, why.clone(), 1));
-        } else {
-            let is_other = |line: &&mut (Outcome, Why, u64)| {
-                line.0 == outcome && matches!(&line.1, Why::Told(words) if **words == *OTHER)
-            };
-            match outcomes.iter_mut().find(is_other) {
-                Some(line) => line.2 += 1,
-                None => outcomes.push((outcome, Why::Told(Arc::from(OTHER)), 1)),
-            }
+        if let Some(page) = self.pages.get_mut(number) {
+            page.endings.add(outcome, why, count);
         }
     }
 

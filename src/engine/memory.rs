@@ -172,18 +172,18 @@ impl Memory {
         }
     }
 
-    /// Remembers a request that stands in the index as pending under `from`, or takes it out there where
+    /// Remembers a request that stands in the index under `from`, if anywhere, or takes it out there where
     /// nothing is remembered. Where as many are remembered as may be, the oldest few are forgotten.
     pub(super) fn remember(
         &mut self,
         end: End,
         tag: u32,
-        from: Place,
+        from: Option<Place>,
         index: &mut Index,
         told: &mut Vec<Arc<str>>,
     ) {
         if self.records_max == 0 || self.span.is_zero() {
-            let removed = index.remove(tag, from);
+            let removed = from.is_none_or(|from| index.remove(tag, from));
             debug_assert!(removed, "a pending request stands in the index");
             if let Why::Told(words) = end.why {
                 told.push(words);
@@ -196,8 +196,14 @@ impl Memory {
             self.forget_oldest(some, index, told);
         }
         let sequence = self.oldest + self.len as u64;
-        let replaced = index.replace(tag, from, Place::remembered(sequence));
-        debug_assert!(replaced, "a pending request stands in the index");
+        let place = Place::remembered(sequence);
+        match from {
+            Some(from) => {
+                let replaced = index.replace(tag, from, place);
+                debug_assert!(replaced, "a pending request stands in the index");
+            }
+            None => index.insert(tag, place),
+        }
         let (rule, words) = match end.why {
             Why::Plain => (None, NONE),
             Why::Rule(rule) => (Some(rule), NONE),
@@ -334,7 +340,7 @@ mod tests {
                 ended: Timestamp::from_millis(at),
             };
             self.memory
-                .remember(end, tag(id), place, &mut self.index, &mut self.told);
+                .remember(end, tag(id), Some(place), &mut self.index, &mut self.told);
             self.index.check_invariants();
             self.memory.check_invariants(&self.index);
         }

@@ -30,8 +30,10 @@ mod config;
 mod delivery;
 mod dispatch;
 mod doubt;
+mod durable;
 mod driver;
 mod due;
+mod endings;
 mod entry;
 mod error;
 mod gaps;
@@ -49,12 +51,14 @@ mod observe;
 mod panics;
 mod pending;
 mod poll;
+mod recovery;
 mod replies;
 mod rules;
 #[cfg(feature = "tokio")]
 mod run;
 mod shard;
 mod slab;
+mod snapshot;
 mod store;
 mod table;
 mod taken;
@@ -66,13 +70,14 @@ use std::fmt;
 
 use crossbeam_utils::CachePadded;
 
-pub use config::{ConfigError, EngineBuilder};
+pub use config::{BuildError, ConfigError, EngineBuilder};
 pub use driver::{DriverOptions, Running, Shutdown, ShutdownReport};
 pub use error::{
     Busy, CancelError, CompleteError, RescheduleError, ScheduleError, ScheduleErrorReason,
     StartError, UnknownLocation,
 };
 pub use location::Pace;
+pub use recovery::{RecoveryPhase, RecoveryProgress, RecoveryReport};
 pub use replies::{
     Cancelled, Contention, Held, ListCursor, LocationChange, LocationPage, Poll, Position, Receipt,
     RequestStatus, Resumed,
@@ -81,13 +86,15 @@ pub use replies::{
 pub use run::{AsyncEngine, RunOptions};
 
 use cell::ShardCell;
+use durable::Durable;
 use dispatch::Dispatch;
 use driver::PollingThread;
 use location::Controls;
 use news::LineNews;
 use panics::Panics;
 use poll::Poller;
-use rules::Rules;
+use recovery::{Recovered, Site};
+use rules::{Rules, place_of};
 use wakeup::Wakeup;
 
 use crate::clock::Clock;
@@ -149,13 +156,15 @@ pub struct Engine {
     driven: AtomicBool,
     /// Clocks that ring this engine's bell already.
     observed: Mutex<Vec<Weak<dyn Clock>>>,
+    /// There where the engine has a store.
+    durable: Option<Durable>,
 }
 
 impl Engine {
     /// An engine with the default settings.
     #[must_use]
     pub fn new(router: impl Router + 'static) -> Self {
-        Self::assemble(EngineBuilder::default(), Arc::new(router))
+        Self::assemble(EngineBuilder::default(), Arc::new(router), None)
     }
 
     /// Settings to build an engine with.
@@ -163,22 +172,64 @@ impl Engine {
         EngineBuilder::default()
     }
 
-    /// Puts together what was checked already.
-    fn assemble(settings: EngineBuilder, router: Arc<dyn Router>) -> Self {
-        let key = settings.hash_key.unwrap_or_else(random_key);
-        let rules = Arc::new(Rules::new(key, settings.grace));
-        let remembered_max = settings.remembered_max.div_ceil(settings.shards);
-        let shards = (0..settings.shards)
-            .map(|_| ShardCell::new(Arc::clone(&rules), settings.remember, remembered_max))
-            .collect::<Box<[_]>>();
+    /// Makes an engine of settings that were checked already: reads its store back, where it has one.
+    fn make(settings: EngineBuilder, router: Arc<dyn Router>) -> Result<Self, BuildError> {
+        let Some(store) = settings.store.clone() else {
+            return Ok(Self::assemble(settings, router, None));
+        };
+        let mut settings = settings;
+        let directory = settings.directory.get_or_insert_default();
+        let directory = Arc::clone(directory);
+        let rules = Arc::new(Rules::new(store.identity.hash_key, settings.grace));
+        let recovered = recovery::recover(&Site {
+            settings: &settings,
+            store: &store,
+            rules: &rules,
+            directory: &directory,
+        })?;
+        let needs_snapshot = recovered.needs_snapshot;
+        let engine = Self::assemble(settings, router, Some((rules, recovered)));
+        engine.open_store(needs_snapshot)?;
+        Ok(engine)
+    }
+
+    /// Puts together what was made already.
+    fn assemble(
+        mut settings: EngineBuilder,
+        router: Arc<dyn Router>,
+        recovered: Option<(Arc<Rules>, Recovered)>,
+    ) -> Self {
+        let (rules, shards, controls, poller, durable);
+        if let Some((shared, recovered)) = recovered {
+            settings.epoch = recovered.epoch;
+            rules = shared;
+            shards = recovered.shards;
+            controls = recovered.controls;
+            poller = Poller::new(
+                shards.len(),
+                recovered.last_poll,
+                recovered.suspects_up_to,
+            );
+            durable = Some(recovered.durable);
+        } else {
+            let key = settings.hash_key.unwrap_or_else(random_key);
+            rules = Arc::new(Rules::new(key, settings.grace));
+            let remembered_max = settings.remembered_max.div_ceil(settings.shards);
+            shards = (0..settings.shards)
+                .map(|_| ShardCell::new(Arc::clone(&rules), settings.remember, remembered_max))
+                .collect();
+            controls = Controls::new(settings.default_pace);
+            poller = Poller::new(settings.shards, None, None);
+            durable = None;
+        }
         Self {
             router,
             directory: settings.directory.clone().unwrap_or_default(),
             rules,
-            poller: CachePadded::new(Mutex::new(Some(Box::new(Poller::new(shards.len()))))),
+            poller: CachePadded::new(Mutex::new(Some(Box::new(poller)))),
             polling_thread: CachePadded::default(),
             panics: Arc::new(Panics::new(settings.panic_observer.clone())),
-            controls: Controls::new(settings.default_pace),
+            controls,
             settings,
             shards,
             line_news: Arc::default(),
@@ -189,6 +240,7 @@ impl Engine {
             wakeup: Arc::default(),
             driven: AtomicBool::new(false),
             observed: Mutex::default(),
+            durable,
         }
     }
 
@@ -263,8 +315,7 @@ impl Engine {
     /// The number of a request's shard, and the hash it was chosen by.
     fn place(&self, id: RequestId) -> (usize, u64) {
         let hash = self.rules.hash(id);
-        // The tag of the index is taken from the low half.
-        ((hash >> 32) as usize & (self.shards.len() - 1), hash)
+        (place_of(hash, self.shards.len()), hash)
     }
 
     fn known(&self, location: LocationId) -> Result<(), UnknownLocation> {

@@ -59,6 +59,13 @@ impl Rules {
     }
 }
 
+/// The number of the shard, among so many, of a request with this hash.
+#[inline]
+pub(super) fn place_of(hash: u64, shards: usize) -> usize {
+    // The tag of the index is taken from the low half.
+    (hash >> 32) as usize & (shards - 1)
+}
+
 /// The number that spreads the retries of a request: another for each attempt, and the same whenever a run
 /// is repeated.
 pub(super) fn spread_of(id: RequestId, attempt: u32) -> u64 {

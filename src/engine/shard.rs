@@ -256,10 +256,11 @@ impl Shard {
             trash.push(gone);
         }
         self.book.leave(line, state);
-        self.book.complete(location, outcome, &end.why);
+        self.book.complete(location, outcome, &end.why, 1);
         let tag = tag_of(self.rules.hash(id));
-        let (index, told) = (Place::pending(index), &mut trash.told);
-        self.memory.remember(end, tag, index, &mut self.index, told);
+        let (place, told) = (Some(Place::pending(index)), &mut trash.told);
+        self.memory
+            .remember(end, tag, place, &mut self.index, told);
         if !phase.is_before_release() {
             self.counted.in_flight -= 1;
         } else if state == RequestState::Released {
