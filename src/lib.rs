@@ -56,10 +56,11 @@ pub use directory::{Directory, DirectoryError};
 #[cfg(feature = "tokio")]
 pub use engine::{AsyncEngine, RunOptions};
 pub use engine::{
-    Busy, CancelError, Cancelled, CompleteError, ConfigError, Contention, DriverOptions, Engine,
-    EngineBuilder, Held, ListCursor, LocationChange, LocationPage, Pace, Poll, Position, Receipt,
-    RequestStatus, RescheduleError, Resumed, Running, ScheduleError, ScheduleErrorReason, Shutdown,
-    ShutdownReport, StartError, UnknownLocation,
+    BuildError, Busy, CancelError, Cancelled, CompleteError, ConfigError, Contention,
+    DriverOptions, Engine, EngineBuilder, Held, ListCursor, LocationChange, LocationPage, Pace,
+    Poll, Position, Receipt, RecoveryPhase, RecoveryProgress, RecoveryReport, RequestStatus,
+    RescheduleError, Resumed, Running, ScheduleError, ScheduleErrorReason, Shutdown,
+    ShutdownReport, SnapshotError, SnapshotReport, StartError, UnknownLocation,
 };
 pub use ids::{
     LocationId, Media, ParseMediaError, ParseRequestIdError, ParseTimestampError, Priority,

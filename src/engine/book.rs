@@ -424,7 +424,10 @@ mod tests {
         let mut lines: Vec<(LocationId, u32)> = Vec::new();
         for index in 0..1_000 {
             let location = places[index as usize % 2];
-            lines.push((location, book.enter(location, index, RequestState::Scheduled)));
+            lines.push((
+                location,
+                book.enter(location, index, RequestState::Scheduled),
+            ));
         }
         let check = |book: &Book, lines: &[(LocationId, u32)]| {
             let live = lines.iter().filter(|(_, line)| *line != NONE).count();
@@ -442,7 +445,11 @@ mod tests {
         let chunks = book.chunks.end();
         for index in (0..1_000).filter(|index| index % 3 != 0) {
             let location = lines[index].0;
-            let line = book.enter(location, u32::try_from(index).unwrap(), RequestState::Scheduled);
+            let line = book.enter(
+                location,
+                u32::try_from(index).unwrap(),
+                RequestState::Scheduled,
+            );
             lines[index].1 = line;
         }
         check(&book, &lines);
@@ -475,6 +482,8 @@ mod tests {
             }
         }
         assert!(book.page(here).unwrap().end() <= 12);
-        book.check_invariants(100, |n| Some((here, lines[n as usize], RequestState::Scheduled)));
+        book.check_invariants(100, |n| {
+            Some((here, lines[n as usize], RequestState::Scheduled))
+        });
     }
 }

@@ -206,9 +206,7 @@ pub(super) fn unsound(image: &RequestImage<'_>) -> Option<&'static str> {
         ScheduleImage::Full(schedule) => schedule.times().len(),
     };
     let Some(course) = course else {
-        return image
-            .in_flight
-            .then_some("an attempt that was not counted");
+        return image.in_flight.then_some("an attempt that was not counted");
     };
     if course.step as usize >= times.max(1) {
         Some("a processing time that its schedule does not have")

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::hint::black_box;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::index::{Index, Place};
@@ -261,6 +262,18 @@ impl Memory {
             .ended
             .checked_add(self.span)
             .is_none_or(|end| now < end)
+    }
+
+    /// The numbers of the records kept.
+    pub(super) fn sequences(&self) -> Range<u64> {
+        self.oldest..self.oldest + self.len as u64
+    }
+
+    /// The record with this number, where it is kept still.
+    pub(super) fn kept(&self, sequence: u64) -> Option<&Ended> {
+        self.sequences()
+            .contains(&sequence)
+            .then(|| self.record(sequence))?
     }
 
     /// Why it ended.

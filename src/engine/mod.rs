@@ -30,9 +30,9 @@ mod config;
 mod delivery;
 mod dispatch;
 mod doubt;
-mod durable;
 mod driver;
 mod due;
+mod durable;
 mod endings;
 mod entry;
 mod error;
@@ -84,11 +84,12 @@ pub use replies::{
 };
 #[cfg(feature = "tokio")]
 pub use run::{AsyncEngine, RunOptions};
+pub use snapshot::{SnapshotError, SnapshotReport};
 
 use cell::ShardCell;
-use durable::Durable;
 use dispatch::Dispatch;
 use driver::PollingThread;
+use durable::Durable;
 use location::Controls;
 use news::LineNews;
 use panics::Panics;
@@ -205,11 +206,7 @@ impl Engine {
             rules = shared;
             shards = recovered.shards;
             controls = recovered.controls;
-            poller = Poller::new(
-                shards.len(),
-                recovered.last_poll,
-                recovered.suspects_up_to,
-            );
+            poller = Poller::new(shards.len(), recovered.last_poll, recovered.suspects_up_to);
             durable = Some(recovered.durable);
         } else {
             let key = settings.hash_key.unwrap_or_else(random_key);
@@ -316,6 +313,11 @@ impl Engine {
     fn place(&self, id: RequestId) -> (usize, u64) {
         let hash = self.rules.hash(id);
         (place_of(hash, self.shards.len()), hash)
+    }
+
+    /// A number above all that were given out in the order of intake.
+    fn next_intake(&self) -> u64 {
+        self.rules.counts.next_intake.load(Ordering::Acquire)
     }
 
     fn known(&self, location: LocationId) -> Result<(), UnknownLocation> {

@@ -259,8 +259,7 @@ impl Shard {
         self.book.complete(location, outcome, &end.why, 1);
         let tag = tag_of(self.rules.hash(id));
         let (place, told) = (Some(Place::pending(index)), &mut trash.told);
-        self.memory
-            .remember(end, tag, place, &mut self.index, told);
+        self.memory.remember(end, tag, place, &mut self.index, told);
         if !phase.is_before_release() {
             self.counted.in_flight -= 1;
         } else if state == RequestState::Released {

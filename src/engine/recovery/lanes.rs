@@ -8,9 +8,9 @@
 use std::collections::VecDeque;
 
 use crate::persistence::StoreError;
-use crate::sync::{Condvar, Mutex};
 #[cfg(not(any(loom, shuttle)))]
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, thread};
+use crate::sync::{Condvar, Mutex};
 
 /// Batches that may wait in a lane.
 const WAITING_MAX: usize = 8;

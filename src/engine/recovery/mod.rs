@@ -37,14 +37,14 @@ use super::cell::ShardCell;
 use super::config::{BuildError, EngineBuilder};
 use super::durable::Durable;
 use super::location::Controls;
-use super::snapshot::Snapshots;
 use super::rules::{Rules, place_of};
+use super::snapshot::Snapshots;
 use crate::clock::Stopwatch;
 use crate::directory::Directory;
 use crate::ids::{RequestId, Timestamp};
 use crate::persistence::commit::Commit;
 use crate::persistence::{
-    Durability, FoundSnapshots, JournalTail, Lsn, Manifest, Positions, Store, StoreError,
+    Durability, FoundSnapshots, JournalTail, Lsn, Manifest, Store, StoreError,
 };
 use crate::sync::{Arc, Mutex, Ordering};
 
@@ -157,13 +157,13 @@ pub(super) fn recover(site: &Site<'_>) -> Result<Recovered, BuildError> {
     report.time = watch.elapsed();
     let unchanged = restored
         .iter()
-        .map(|restored| (!restored.is_changed).then_some(restored.shard.last_lsn));
+        .map(|restored| (!restored.is_changed).then_some(restored.shard.last_lsn))
+        .collect();
     let durable = Durable::new(
         site.store.clone(),
         commit,
         report,
-        control.named,
-        Snapshots::after(&found, manifest, unchanged),
+        Snapshots::after(&found, manifest, unchanged, site.store.journal.bytes()),
     );
     Ok(Recovered {
         shards: restored

@@ -258,18 +258,16 @@ fn open(
 
 /// Where a request is, pending or remembered.
 fn find(shard: &Shard, id: RequestId, hash: u64) -> Option<Place> {
-    shard
-        .index
-        .find(tag_of(hash), |place| match place.entry() {
-            Some(index) => {
-                let entry = shard.store.entry(index);
-                entry.is_some_and(|entry| entry.id() == id)
-            }
-            None => {
-                let ended = shard.memory.at(place);
-                ended.is_some_and(|ended| ended.id() == id)
-            }
-        })
+    shard.index.find(tag_of(hash), |place| match place.entry() {
+        Some(index) => {
+            let entry = shard.store.entry(index);
+            entry.is_some_and(|entry| entry.id() == id)
+        }
+        None => {
+            let ended = shard.memory.at(place);
+            ended.is_some_and(|ended| ended.id() == id)
+        }
+    })
 }
 
 impl Shard {
