@@ -69,8 +69,8 @@ pub use ids::{
 pub use lifecycle::{Outcome, RequestState};
 pub use persistence::{
     ChunkBlock, ChunkRef, ChunkWriter, Damage, Disk, DiskFile, DiskLock, Durability,
-    FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, OpenMode, Positions, Room,
-    SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
+    FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, MemoryStore, OpenMode, Positions,
+    Room, SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
 };
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;

@@ -28,6 +28,8 @@
 //! is called.
 
 mod buffer;
+mod fake;
+mod tests;
 mod turn;
 mod writer;
 

@@ -82,7 +82,7 @@ impl Commit {
         if self.check().is_err() {
             return;
         }
-        if self.marks.writers.load(Ordering::Acquire) > 0 {
+        if self.is_served() {
             if self.owes_heartbeat() {
                 self.ask_for_heartbeat();
             }
@@ -107,6 +107,11 @@ impl Commit {
         self.marks.writers.fetch_sub(1, Ordering::AcqRel);
         // The polls come too late for this, or not at all.
         let _ = self.reach(self.appended(), self.usual());
+    }
+
+    /// Whether there is a writer thread.
+    pub(super) fn is_served(&self) -> bool {
+        self.marks.writers.load(Ordering::Acquire) > 0
     }
 
     /// Ends one [`serve`](Self::serve), also one that has not begun yet.
@@ -157,21 +162,21 @@ impl Commit {
         // Another poll is at it.
         let mut pace = self.pace.try_lock()?;
         let last = self.appended();
-        let quiet = pace.quiet_for(last, now);
-        if self.is_behind(last) {
-            let patience = if self.is_sync() {
-                Duration::ZERO
-            } else {
-                self.patience()
-            };
-            if pace.is_up(now, patience) {
-                pace.caught_up = Some(now);
-                return Some(self.usual());
-            }
+        let quiet = pace.quiet_for(last, now) >= IDLE_AFTER;
+        let behind = self.is_behind(last);
+        let patience = if self.is_sync() {
+            Duration::ZERO
         } else {
+            self.patience()
+        };
+        let up = behind && pace.is_up(now, patience);
+        if up || !behind {
             pace.caught_up = Some(now);
         }
-        let says = self.owes_heartbeat() || (quiet >= IDLE_AFTER && self.owes_word());
+        if up {
+            return Some(self.usual());
+        }
+        let says = self.owes_heartbeat() || (quiet && !behind && self.owes_word());
         says.then_some(Order::Say(Word::Idle))
     }
 
