@@ -56,10 +56,11 @@ pub use directory::{Directory, DirectoryError};
 #[cfg(feature = "tokio")]
 pub use engine::{AsyncEngine, RunOptions};
 pub use engine::{
-    CancelError, Cancelled, CompleteError, ConfigError, Contention, DriverOptions, Engine,
-    EngineBuilder, Held, ListCursor, LocationChange, LocationError, LocationPage, Pace, Poll,
-    PollError, Position, Receipt, RequestStatus, RescheduleError, Resumed, Running, ScheduleError,
-    ScheduleErrorReason, Shutdown, ShutdownReport, StartError, Unavailable, UnknownLocation,
+    BuildError, CancelError, Cancelled, CompleteError, ConfigError, Contention, DriverOptions,
+    Engine, EngineBuilder, Held, ListCursor, LocationChange, LocationError, LocationPage, Pace,
+    Poll, PollError, Position, Receipt, RecoveryPhase, RecoveryProgress, RecoveryReport,
+    RequestStatus, RescheduleError, Resumed, Running, ScheduleError, ScheduleErrorReason, Shutdown,
+    ShutdownReport, SnapshotError, SnapshotReport, StartError, Unavailable, UnknownLocation,
 };
 pub use ids::{
     LocationId, Media, ParseMediaError, ParseRequestIdError, ParseTimestampError, Priority,

@@ -138,10 +138,11 @@ fn only_the_clock_and_the_driver_know_real_time() {
         for line in code(&file) {
             let real = ["SystemTime", "Instant", "thread::", "sleep("];
             // `wakeup.rs` has a `sleep` of its own, which waits on a condition variable.
-            let real = if name == "engine/wakeup.rs" {
-                &real[..3]
-            } else {
-                &real[..]
+            // A recovery shares its work out among threads, which end before it does.
+            let real = match &*name {
+                "engine/wakeup.rs" => &real[..3],
+                name if name.starts_with("engine/recovery/") => &real[..2],
+                _ => &real[..],
             };
             assert!(
                 !real.iter().any(|word| line.contains(word)),

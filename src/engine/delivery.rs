@@ -76,17 +76,16 @@ impl Engine {
             });
         };
         let pending = shard.pending(index);
-        let phase = pending.phase;
+        let (phase, state) = (pending.phase, pending.state());
         let open_attempt = pending.open_attempt();
         let is_open = lease.attempt() == open_attempt && open_attempt != 0;
         // A newer attempt that waits for its worker is released already.
-        if !is_open || lease.epoch() != self.settings.epoch || phase == Phase::Released {
-            return Err(CompleteError::Stale {
-                id,
-                state: phase.state(),
-            });
+        let is_superseded = phase == Phase::Released && pending.attempts() != open_attempt;
+        if !is_open || !self.is_own_epoch(lease.epoch()) || is_superseded {
+            return Err(CompleteError::Stale { id, state });
         }
-        if phase.is_before_release() && pending.has_expired(now) {
+        // Of one in doubt nobody knew how it went; here somebody does.
+        if !pending.is_released() && pending.has_expired(now) {
             // Its lifespan ended after its lease; no poll has seen it yet.
             shard.expire(index, now, &mut trash);
             *rests_on = shard.commit();
@@ -95,20 +94,22 @@ impl Engine {
                 state: RequestState::Completed,
             });
         }
+        let was_released = pending.is_released();
         shard.pending_mut(index).close_attempt();
         match completion {
             Completion::Routed => shard.end(index, Outcome::Routed, Why::Plain, now, &mut trash),
             Completion::Rejected(why) => {
                 shard.end(index, Outcome::Rejected, Why::Told(why), now, &mut trash);
             }
-            Completion::Busy { retry_after } if phase == Phase::Routing => {
+            Completion::Busy { retry_after } if was_released => {
+                shard.settle_doubt(index);
                 shard.fail_attempt(index, Rule::Busy, retry_after, now, &mut trash);
             }
             // The attempt has failed already, by its lease: this is the same failure.
             Completion::Busy { .. } => {}
         }
         let left = shard.store.entry(index).filter(|entry| entry.id() == id);
-        let state = left.map_or(RequestState::Completed, |entry| entry.phase.state());
+        let state = left.map_or(RequestState::Completed, |entry| entry.state());
         let until = shard.waits_until(index);
         *rests_on = shard.commit();
         drop(shard);
@@ -316,7 +317,9 @@ impl Shard {
                 attempt: self.pending(index).attempts(),
             }
         );
-        self.pending_mut(index).take_attempt_back();
+        if !self.put_in_doubt_again(index) {
+            self.pending_mut(index).take_attempt_back();
+        }
     }
 
     /// The phase of an attempt's request, where it is pending and no newer attempt was released.

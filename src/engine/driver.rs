@@ -221,7 +221,7 @@ impl Engine {
                 engine.work(&dispatch, &*clock);
             })?;
         }
-        if self.storage.is_some() {
+        if self.durable.is_some() {
             let (engine, keeper) = (Arc::clone(self), Arc::clone(&running.keeper));
             running.spawn("duewheel-journal", Job::Keep, move |_| {
                 keeper.write(&engine);
@@ -301,7 +301,7 @@ impl Engine {
         if poll.more || poll.next_wakeup.is_some_and(|next| next <= clock.now()) {
             return None;
         }
-        let in_flight = self.in_flight();
+        let in_flight = self.at_work();
         // What waits for dispatch makes a poll due when there is room.
         let until = poll.next_wakeup.unwrap_or(Timestamp::MAX);
         let timeout = clock.real_time_until(until);
@@ -319,7 +319,7 @@ impl Engine {
     /// Whether nothing has come between a plan and the sleep that was published by it.
     pub(super) fn may_sleep(&self, plan: &Plan) -> bool {
         let earlier = self.next_wakeup().is_some_and(|found| found < plan.until);
-        let ended = plan.ends_matter && self.in_flight() != plan.in_flight;
+        let ended = plan.ends_matter && self.at_work() != plan.in_flight;
         !earlier && !ended
     }
 
@@ -398,7 +398,7 @@ impl Running {
             if !own && !self.engine.polling_thread.is_here() {
                 // Only a poll that begins from here on has seen all that was taken in.
                 let before = self.shared.polls.load(Ordering::SeqCst);
-                let keepers = if self.engine.storage.is_some() { 2 } else { 0 };
+                let keepers = if self.engine.durable.is_some() { 2 } else { 0 };
                 let workers = self.threads.len() - 1 - keepers;
                 self.engine.wakeup.ring();
                 let is_idle =

@@ -1,7 +1,6 @@
 //! Commands on one request: schedule, cancel, reschedule, status.
 
 use super::Engine;
-use super::entry::Phase;
 use super::error::{CancelError, RescheduleError, ScheduleError, ScheduleErrorReason};
 use super::memory::{Ended, Memory};
 use super::pending::Pending;
@@ -150,7 +149,7 @@ impl Engine {
         let known = match shard.known(id, hash) {
             Known::Pending(index) => {
                 let pending = shard.pending(index);
-                let receipt = receipt(pending.intake, pending.phase.state(), None, true);
+                let receipt = receipt(pending.intake, pending.state(), None, true);
                 Some((pending.fingerprint, receipt))
             }
             Known::Ended(ended) if shard.memory.remembers(ended, now) => {
@@ -307,12 +306,12 @@ impl Engine {
 
     /// Whether what is told of a request is durable, which is waited for where answers wait.
     pub(super) fn is_durable(&self, id: RequestId, rests_on: Lsn) -> bool {
-        let Some(storage) = &self.storage else {
+        let Some(durable) = &self.durable else {
             return false;
         };
-        match storage.commit.settle(rests_on) {
-            Ok(()) => rests_on <= storage.commit.durable(),
-            Err(_) => !storage.commit.holds_lost(id),
+        match durable.commit.settle(rests_on) {
+            Ok(()) => rests_on <= durable.commit.durable(),
+            Err(_) => !durable.commit.holds_lost(id),
         }
     }
 }
@@ -338,7 +337,7 @@ pub(super) fn status_of(pending: Pending<'_>) -> RequestStatus {
     RequestStatus {
         id: pending.id(),
         location: pending.location,
-        state: pending.phase.state(),
+        state: pending.state(),
         outcome: None,
         reason: None,
         due: pending.due,
@@ -424,8 +423,8 @@ impl Shard {
             Known::Ended(_) | Known::Unknown => return Err(Fixed::Unknown),
         };
         let pending = self.pending(index);
-        if !pending.phase.is_before_release() {
-            return Err(Fixed::Released(pending.phase.state()));
+        if pending.is_released() {
+            return Err(Fixed::Released(pending.state()));
         }
         if pending.has_expired(now) {
             self.expire(index, now, trash);
@@ -494,7 +493,7 @@ impl Shard {
         now: Timestamp,
         news: &mut News,
     ) -> Option<ScheduleData> {
-        debug_assert!(self.pending(index).phase != Phase::Released);
+        debug_assert!(self.pending(index).state() != RequestState::Released);
         let mut pending = self.pending_mut(index);
         let replaced = pending.set_schedule(schedule, now);
         pending.revise();

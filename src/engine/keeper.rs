@@ -27,25 +27,30 @@ impl Keeper {
         let lock = self.lock.lock();
         self.changed.notify_all();
         drop(lock);
-        if let Some(storage) = &engine.storage {
-            storage.commit.stop_serving();
+        if let Some(durable) = &engine.durable {
+            durable.commit.stop_serving();
         }
     }
 
     /// What the thread that writes does.
     pub(super) fn write(&self, engine: &Engine) {
-        if let Some(storage) = &engine.storage
+        if let Some(durable) = &engine.durable
             && !self.stopped.load(Ordering::SeqCst)
         {
-            storage.commit.serve();
+            durable.commit.serve();
         }
     }
 
     /// What the thread that takes snapshots does.
     pub(super) fn take_snapshots(&self, engine: &Engine, clock: &dyn Clock) {
+        let mut last = clock.now();
         while !self.stopped.load(Ordering::SeqCst) && engine.usable().is_ok() {
-            // One that fails is tried again when it is due again; the journal keeps all that it would have had.
-            let _ = engine.snapshot_if_due(clock.now(), &self.stopped);
+            let now = clock.now();
+            if engine.snapshot_is_due(last, now) {
+                last = now;
+                // One that fails is tried again when it is due again; the journal keeps all that it would have had.
+                let _ = engine.snapshot();
+            }
             let mut lock = self.lock.lock();
             if !self.stopped.load(Ordering::SeqCst) {
                 self.changed.wait_for(&mut lock, LOOK_EVERY);

@@ -110,7 +110,7 @@ impl Engine {
         let mut change = LocationChange::default();
         let rests_on = self.walk(location, |shard, index, trash| {
             let pending = shard.pending(index);
-            if !pending.phase.is_before_release() {
+            if pending.is_released() {
                 change.too_late += 1;
             } else if pending.has_expired(now) {
                 change.too_late += 1;
@@ -154,7 +154,7 @@ impl Engine {
         let control = self.controls.of(to);
         let rests_on = self.walk(from, |shard, index, trash| {
             let pending = shard.pending(index);
-            if !pending.phase.is_before_release() {
+            if pending.is_released() {
                 change.too_late += 1;
                 return;
             }
@@ -312,9 +312,9 @@ impl Shard {
     /// Enters a request on another location's page, which is open.
     fn move_to(&mut self, index: u32, to: LocationId) {
         let pending = self.pending(index);
-        let (line, phase) = (pending.line, pending.phase);
-        self.book.leave(line, phase);
-        let line = self.book.enter(to, index, phase);
+        let (line, state) = (pending.line, pending.state());
+        self.book.leave(line, state);
+        let line = self.book.enter(to, index, state);
         let pending = self.pending_mut(index);
         pending.entry.location = to;
         pending.entry.line = line;

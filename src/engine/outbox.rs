@@ -8,7 +8,7 @@ use super::memory::End;
 use super::shard::Shard;
 use crate::persistence::Lsn;
 use crate::persistence::commit::Commit;
-use crate::persistence::record::{Change, encode_ended, encode_request};
+use crate::persistence::record::{Change, EndedImage, encode_ended, encode_request};
 use crate::sync::Arc;
 
 /// Bytes that an outbox keeps for the next time.
@@ -56,7 +56,7 @@ impl Shard {
     #[inline]
     pub(super) fn log_end(&mut self, end: &End) {
         if let Some(outbox) = &mut self.outbox {
-            encode_ended(outbox.stream, &end.image(), &mut outbox.bytes);
+            encode_ended(outbox.stream, &EndedImage::from(end), &mut outbox.bytes);
             outbox.count += 1;
         }
     }
@@ -69,11 +69,11 @@ impl Shard {
             && outbox.count > 0
         {
             let first = outbox.commit.append(&outbox.bytes, outbox.count);
-            self.last_lsn = Lsn(first.0 + u64::from(outbox.count) - 1);
+            self.last_lsn = first.0 + u64::from(outbox.count) - 1;
             outbox.count = 0;
             outbox.bytes.clear();
             outbox.bytes.shrink_to(KEPT_BYTES_MAX);
         }
-        self.last_lsn
+        Lsn(self.last_lsn)
     }
 }

@@ -19,6 +19,7 @@ use hashbrown::{HashMap, HashSet};
 use super::Engine;
 use super::cell::ShardCell;
 use super::dispatch::Dispatch;
+use super::doubt::Suspicion;
 use super::due::FIRE_STEP;
 use super::entry::Phase;
 use super::error::PollError;
@@ -50,6 +51,9 @@ pub(super) struct Poller {
     /// The dispatch that the lines know of.
     dispatch: Option<Arc<Dispatch>>,
     gaps: Gaps,
+    /// The highest recovered number in the order of intake, until the first poll; where that is to be suspicious.
+    suspects_up_to: Option<u64>,
+    suspicion: Option<Suspicion>,
     /// What the router said in this poll.
     pub(super) consultations: HashMap<(LocationId, Media), Consultation>,
     pub(super) batch: Vec<(Attempt, RoutingCommand)>,
@@ -60,12 +64,19 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn new(shards: usize) -> Self {
+    /// `last_poll`: of a recovered engine, when the last poll was that its store tells of.
+    pub(super) fn new(
+        shards: usize,
+        last_poll: Option<Timestamp>,
+        suspects_up_to: Option<u64>,
+    ) -> Self {
         Self {
             heads: vec![None; shards].into(),
             lines: Lines::default(),
             dispatch: None,
-            gaps: Gaps::default(),
+            gaps: Gaps::after(last_poll),
+            suspects_up_to,
+            suspicion: None,
             consultations: HashMap::new(),
             batch: Vec::new(),
             paced: HashSet::new(),
@@ -233,6 +244,9 @@ impl<'e> Polling<'e> {
         let poller = self.poller();
         poller.consultations.clear();
         let stepped_back = poller.gaps.polled(now, grace);
+        if let Some(intake_max) = poller.suspects_up_to.take() {
+            poller.suspicion = Some(Suspicion::new(intake_max, now));
+        }
         self.forget();
         self.keep_up();
         self.open_lines(stepped_back);
@@ -254,7 +268,7 @@ impl<'e> Polling<'e> {
                     self.route_batch();
                     continue;
                 }
-                self.poller().gaps.caught_up();
+                self.caught_up();
                 if self.has_place_for_a_turn() {
                     continue;
                 }
@@ -289,6 +303,16 @@ impl<'e> Polling<'e> {
             next
         };
         self.engine.line_news.publish(next);
+    }
+
+    /// All that is due was seen.
+    fn caught_up(&mut self) {
+        let poller = self.poller();
+        poller.gaps.caught_up();
+        if poller.suspicion.take().is_some() {
+            let is_suspicious = &self.engine.rules.is_suspicious;
+            is_suspicious.store(false, Ordering::Release);
+        }
     }
 
     /// Whether this poll releases to the dispatch that is there now.
@@ -438,7 +462,8 @@ impl<'e> Polling<'e> {
             let step = FIRE_STEP.min(self.fires_left);
             let (now, poller) = (self.now, self.poller.as_mut().expect("a poll runs"));
             let mut shard = cell.lock();
-            let advance = shard.fire(now, step, &poller.gaps, &mut self.trash);
+            let (gaps, suspicion) = (&poller.gaps, poller.suspicion);
+            let advance = shard.fire(now, step, gaps, suspicion, &mut self.trash);
             poller.heads[place] = shard.head();
             drop(shard);
             self.trash.clear();

@@ -97,7 +97,7 @@ impl<'e> Polling<'e> {
                     self.decide(&mut shard, index)
                 }
                 None => {
-                    shard.pending_mut(index).count_attempt();
+                    shard.count_release(index);
                     shard.fail_attempt(index, Rule::Panic, None, self.now, &mut self.trash);
                     Decision::Settled
                 }
@@ -282,7 +282,7 @@ impl<'e> Polling<'e> {
         let mut pending = shard.pending_mut(index);
         pending.set_flag(Flags::CLEARED, true);
         pending.set_flag(Flags::EXAMINED, true);
-        pending.count_attempt();
+        shard.count_release(index);
         Decision::Release { ahead }
     }
 

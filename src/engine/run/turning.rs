@@ -85,7 +85,7 @@ impl<R: AsyncRouter + 'static> Turning<R> {
 
     /// Has the store kept, by threads that may wait for a disk.
     fn keep_store(&self) {
-        if self.engine.storage.is_none() {
+        if self.engine.durable.is_none() {
             return;
         }
         let (engine, keeper) = (self.engine.shared(), Arc::clone(&self.keeper));

@@ -241,7 +241,7 @@ impl Commit {
     }
 
     /// The time of the last poll, where there was one.
-    fn last_polled(&self) -> Option<Timestamp> {
+    pub(crate) fn last_polled(&self) -> Option<Timestamp> {
         match self.marks.polled.load(Ordering::Acquire) {
             NO_POLL => None,
             millis => Some(Timestamp::from_millis(millis)),
