@@ -20,6 +20,8 @@ mod raw;
 mod reread;
 #[cfg(test)]
 mod tests;
+// Waits for the adapters.
+#[allow(dead_code)]
 mod version;
 mod view;
 
