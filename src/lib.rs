@@ -67,10 +67,12 @@ pub use ids::{
     RequestId, Timestamp,
 };
 pub use lifecycle::{Outcome, RequestState};
+#[doc(hidden)]
+pub use persistence::check_records;
 pub use persistence::{
     ChunkBlock, ChunkRef, ChunkWriter, Damage, Disk, DiskFile, DiskLock, Durability,
     FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, MemoryStore, OpenMode, Positions,
-    Room, SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
+    RecordView, Room, SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
 };
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;

@@ -38,5 +38,6 @@ pub use disk::{Disk, DiskFile, DiskLock, OpenMode};
 pub use error::{Damage, StoreError};
 pub use journal::{Durability, Frame, Journal, JournalTail, Lsn, Positions, Room, TornTail};
 pub use memory::MemoryStore;
+pub use record::{RecordView, check_records};
 pub use snapshots::{ChunkBlock, ChunkRef, ChunkWriter, FoundSnapshots, Manifest, SnapshotStore};
 pub use store::{Store, StoreIdentity};
