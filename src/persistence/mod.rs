@@ -26,6 +26,8 @@
 
 mod disk;
 mod error;
+#[allow(dead_code)]
+mod file;
 mod journal;
 pub(crate) mod record;
 mod snapshots;
