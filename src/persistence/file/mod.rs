@@ -1,13 +1,17 @@
 //! The file adapters: a store in a directory.
 
 mod chunk;
+mod directory;
 mod disk;
+mod held;
 mod manifest;
 mod names;
+mod options;
 mod sealed;
 mod snapshots;
 
 pub use disk::DirectoryDisk;
+pub use options::FileOptions;
 pub(crate) use snapshots::FileSnapshots;
 
 #[cfg(test)]
