@@ -1,12 +1,9 @@
 //! [`FileOptions`]: what may be chosen of a store in a directory.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 
+use super::journal::JournalOptions;
 use crate::persistence::error::StoreError;
-
-/// Bytes that a segment of the journal may have.
-const SEGMENT_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 30;
 
 /// What may be chosen of a store in a directory ([`Store::open`](crate::Store::open)).
 ///
@@ -18,7 +15,7 @@ const SEGMENT_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 30;
 /// ```
 #[derive(Clone)]
 pub struct FileOptions {
-    pub(super) segment_bytes: u64,
+    pub(super) journal: JournalOptions,
     pub(super) hash_key: Option<u128>,
     pub(super) read_only: bool,
 }
@@ -28,7 +25,7 @@ impl FileOptions {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            segment_bytes: 64 << 20,
+            journal: JournalOptions::default(),
             hash_key: None,
             read_only: false,
         }
@@ -39,7 +36,7 @@ impl FileOptions {
     /// request with all that its customer gave. Segments that there are stay as they are.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
-        self.segment_bytes = bytes;
+        self.journal.segment_bytes = bytes;
         self
     }
 
@@ -61,14 +58,7 @@ impl FileOptions {
 
     /// Whether all is in its range.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        if SEGMENT_BYTES.contains(&self.segment_bytes) {
-            return Ok(());
-        }
-        Err(StoreError::Mismatch {
-            what: "segment_bytes".to_owned(),
-            found: self.segment_bytes.to_string(),
-            expected: format!("{} to {} bytes", SEGMENT_BYTES.start(), SEGMENT_BYTES.end()),
-        })
+        self.journal.check()
     }
 }
 
@@ -82,7 +72,7 @@ impl Default for FileOptions {
 impl fmt::Debug for FileOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileOptions")
-            .field("segment_bytes", &self.segment_bytes)
+            .field("segment_bytes", &self.journal.segment_bytes)
             .field("hash_key_given", &self.hash_key.is_some())
             .field("read_only", &self.read_only)
             .finish()
