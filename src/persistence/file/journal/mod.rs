@@ -57,6 +57,19 @@ pub(crate) struct JournalOptions {
 impl JournalOptions {
     const SEGMENT_BYTES_MIN: u64 = 64 << 10;
     const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+    /// Whether all is in its range.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let range = Self::SEGMENT_BYTES_MIN..=Self::SEGMENT_BYTES_MAX;
+        if range.contains(&self.segment_bytes) {
+            return Ok(());
+        }
+        Err(StoreError::Mismatch {
+            what: "segment_bytes".to_owned(),
+            found: self.segment_bytes.to_string(),
+            expected: format!("{} to {}", range.start(), range.end()),
+        })
+    }
 }
 
 impl Default for JournalOptions {
@@ -94,14 +107,7 @@ impl FileJournal {
         uuid: u128,
         options: JournalOptions,
     ) -> Result<Self, StoreError> {
-        let range = JournalOptions::SEGMENT_BYTES_MIN..=JournalOptions::SEGMENT_BYTES_MAX;
-        if !range.contains(&options.segment_bytes) {
-            return Err(StoreError::Mismatch {
-                what: "segment_bytes".to_owned(),
-                found: options.segment_bytes.to_string(),
-                expected: format!("{} to {}", range.start(), range.end()),
-            });
-        }
+        options.check()?;
         Ok(Self::with_segments_of(disk, uuid, options.segment_bytes))
     }
 
