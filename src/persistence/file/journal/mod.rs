@@ -48,14 +48,14 @@ use crate::sync::{Arc, Mutex};
 /// How a journal is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JournalOptions {
-    /// Bytes of a segment, 64 KiB to 1 GiB, 64 MiB by default. Two of them are set aside at any time; a larger one is
+    /// Bytes of a segment, 4 KiB to 1 GiB, 64 MiB by default. Two of them are set aside at any time; a larger one is
     /// made for a frame that fits in none. The smaller they are, the sooner is room given back, and the more often
     /// a writer waits for a new one.
     pub(crate) segment_bytes: u64,
 }
 
 impl JournalOptions {
-    const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+    const SEGMENT_BYTES_MIN: u64 = 4 << 10;
     const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
     /// Whether all is in its range.
@@ -108,15 +108,10 @@ impl FileJournal {
         options: JournalOptions,
     ) -> Result<Self, StoreError> {
         options.check()?;
-        Ok(Self::with_segments_of(disk, uuid, options.segment_bytes))
-    }
-
-    /// As [`open`](Self::open), with segments of any size, so that tests get to the end of one soon.
-    pub(crate) fn with_segments_of(disk: Arc<dyn Disk>, uuid: u128, segment_bytes: u64) -> Self {
-        Self {
-            stock: Stock::new(disk, uuid, segment_bytes),
+        Ok(Self {
+            stock: Stock::new(disk, uuid, options.segment_bytes),
             state: Mutex::new(State::New),
-        }
+        })
     }
 
     /// Does something with the writer; its error is the last.
