@@ -70,9 +70,9 @@ pub use lifecycle::{Outcome, RequestState};
 #[doc(hidden)]
 pub use persistence::check_records;
 pub use persistence::{
-    ChunkBlock, ChunkRef, ChunkWriter, Damage, Disk, DiskFile, DiskLock, Durability,
-    FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, MemoryStore, OpenMode, Positions,
-    RecordView, Room, SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
+    ChunkBlock, ChunkRef, ChunkWriter, Damage, DirectoryDisk, Disk, DiskFile, DiskLock, Durability,
+    FileOptions, FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, MemoryStore, OpenMode,
+    Positions, RecordView, Room, SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
 };
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;

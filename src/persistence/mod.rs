@@ -28,6 +28,7 @@
 pub(crate) mod commit;
 mod disk;
 mod error;
+mod file;
 mod journal;
 mod memory;
 pub(crate) mod record;
@@ -36,6 +37,7 @@ mod store;
 
 pub use disk::{Disk, DiskFile, DiskLock, OpenMode};
 pub use error::{Damage, StoreError};
+pub use file::{DirectoryDisk, FileOptions};
 pub use journal::{Durability, Frame, Journal, JournalTail, Lsn, Positions, Room, TornTail};
 pub use memory::MemoryStore;
 pub use record::{RecordView, check_records};
