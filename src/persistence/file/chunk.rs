@@ -34,7 +34,7 @@ use crate::persistence::snapshots::{ChunkBlock, ChunkRef};
 /// What a chunk begins with.
 pub(super) const MAGIC: [u8; 8] = *b"DUEWCHNK";
 
-/// Bytes that a block's records may have: those of the largest segment of a journal, in which every record was once.
+/// Bytes that a block's records may have: as many as those of a frame of the journal, in which every record was once.
 pub(super) const BLOCK_BYTES_MAX: u32 = 1 << 30;
 
 /// Bytes that are written or read at once.

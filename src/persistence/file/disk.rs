@@ -163,7 +163,7 @@ fn said_by_holder(file: File) -> String {
 
 /// Writes zeros from the file's end on, where room cannot be set aside in another way.
 pub(super) fn allocate_by_writing(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     let mut end = file.size()?;
     while end < bytes {
         let step = (bytes - end).min(ZEROS.len() as u64);

@@ -8,3 +8,4 @@ mod faulty;
 mod golden;
 mod scratch;
 mod snapshots;
+mod store;
