@@ -29,6 +29,8 @@
 
 mod buffer;
 mod fake;
+mod models;
+mod schedules;
 mod tests;
 mod turn;
 mod writer;
