@@ -16,7 +16,7 @@ use super::fake::{FakeJournal, Fault};
 use super::{Commit, Undurable};
 use crate::ids::Timestamp;
 use crate::persistence::journal::{Durability, Lsn};
-use crate::sync::{Arc, thread};
+use crate::sync::{Arc, AtomicBool, Ordering, thread};
 
 /// Runs a program in every way there is, or in every way with at most so many preemptions.
 fn check(preemptions: Option<usize>, program: impl Fn() + Send + Sync + 'static) {
@@ -37,12 +37,18 @@ fn check(preemptions: Option<usize>, program: impl Fn() + Send + Sync + 'static)
 struct Pair {
     journal: Arc<FakeJournal>,
     commit: Arc<Commit>,
+    stopped: Arc<AtomicBool>,
 }
 
 fn pair(durability: Durability, journal: FakeJournal) -> Pair {
     let journal = Arc::new(journal);
     let commit = journal.commit(durability);
-    Pair { journal, commit }
+    let stopped = Arc::new(AtomicBool::new(false));
+    Pair {
+        journal,
+        commit,
+        stopped,
+    }
 }
 
 impl Pair {
@@ -58,6 +64,17 @@ impl Pair {
             Err(Undurable) => assert_eq!(self.commit.check(), Err(Undurable)),
         }
         answer
+    }
+
+    /// Starts a writer thread.
+    fn serve(&self) -> thread::JoinHandle<()> {
+        self.aside(|pair| pair.commit.serve(&pair.stopped))
+    }
+
+    fn stop(&self, writer: thread::JoinHandle<()>) {
+        self.stopped.store(true, Ordering::Release);
+        self.commit.stop_serving();
+        writer.join().unwrap();
     }
 
     /// Runs a part of the program in a thread of its own.
@@ -110,13 +127,12 @@ fn a_failure_is_told_to_everyone() {
 fn what_nobody_waits_for_is_heard_by_the_writer_thread() {
     check(Some(3), || {
         let pair = pair(Durability::Sync, FakeJournal::default());
-        let writer = pair.aside(|pair| pair.commit.serve());
+        let writer = pair.serve();
         pair.commit.append(b"r", 1);
         pair.journal.wait_for_durable(1);
         pair.commit.append(b"r", 1);
         pair.journal.wait_for_durable(2);
-        pair.commit.stop_serving();
-        writer.join().unwrap();
+        pair.stop(writer);
     });
 }
 
@@ -124,12 +140,11 @@ fn what_nobody_waits_for_is_heard_by_the_writer_thread() {
 fn the_writer_thread_and_those_who_wait_do_not_miss_each_other() {
     check(Some(2), || {
         let pair = pair(Durability::Sync, FakeJournal::default());
-        let writer = pair.aside(|pair| pair.commit.serve());
+        let writer = pair.serve();
         let other = pair.aside(Pair::call);
         assert_eq!(pair.call(), Ok(()));
         assert_eq!(other.join().unwrap(), Ok(()));
-        pair.commit.stop_serving();
-        writer.join().unwrap();
+        pair.stop(writer);
     });
 }
 
@@ -137,12 +152,11 @@ fn the_writer_thread_and_those_who_wait_do_not_miss_each_other() {
 fn a_heartbeat_is_heard_by_the_writer_thread() {
     check(Some(3), || {
         let pair = pair(Durability::NoSync, FakeJournal::default());
-        let writer = pair.aside(|pair| pair.commit.serve());
+        let writer = pair.serve();
         // By whoever is there to do it.
         pair.commit.polled(Timestamp::from_millis(1));
         pair.journal.wait_for_frames(1);
-        pair.commit.stop_serving();
-        writer.join().unwrap();
+        pair.stop(writer);
     });
 }
 

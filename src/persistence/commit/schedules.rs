@@ -16,7 +16,7 @@ use super::fake::{FakeJournal, Fault};
 use super::{Commit, Undurable};
 use crate::ids::Timestamp;
 use crate::persistence::journal::Durability;
-use crate::sync::{Arc, thread};
+use crate::sync::{Arc, AtomicBool, Ordering, thread};
 
 const SCHEDULES: usize = 1_000;
 const PREEMPTIONS: usize = 3;
@@ -49,9 +49,10 @@ fn run(scheduler: impl Scheduler + 'static, program: &Arc<impl Fn() + Send + Syn
 /// answered with success.
 fn day(journal: &Arc<FakeJournal>, durability: Durability) -> (Arc<Commit>, usize) {
     let commit = journal.commit(durability);
+    let stopped = Arc::new(AtomicBool::new(false));
     let writer = {
-        let commit = Arc::clone(&commit);
-        thread::spawn(move || commit.serve())
+        let (commit, stopped) = (Arc::clone(&commit), Arc::clone(&stopped));
+        thread::spawn(move || commit.serve(&stopped))
     };
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
@@ -77,6 +78,7 @@ fn day(journal: &Arc<FakeJournal>, durability: Durability) -> (Arc<Commit>, usiz
         .into_iter()
         .map(|caller| caller.join().unwrap())
         .sum();
+    stopped.store(true, Ordering::Release);
     commit.stop_serving();
     writer.join().unwrap();
     (commit, answered)
