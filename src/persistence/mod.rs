@@ -26,6 +26,7 @@
 
 #[allow(dead_code)]
 pub(crate) mod commit;
+mod contract;
 mod disk;
 mod error;
 mod file;
