@@ -67,7 +67,7 @@ pub use ids::{
 };
 pub use lifecycle::{Outcome, RequestState};
 pub use persistence::{
-    ChunkBlock, ChunkRef, ChunkWriter, Damage, Disk, DiskFile, DiskLock, Durability,
+    ChunkBlock, ChunkRef, ChunkWriter, Damage, DirectoryDisk, Disk, DiskFile, DiskLock, Durability,
     FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, OpenMode, Positions, Room,
     SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
 };
