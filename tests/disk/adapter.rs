@@ -79,6 +79,7 @@ impl Disk for SimulatedDisk {
         match state.begin(Operation::SyncDirectory)? {
             Some(Fault::Error) => {
                 state.names.settle(&mut state.dice);
+                state.read_only = true;
                 Err(device_error())
             }
             _ => {

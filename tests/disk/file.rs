@@ -67,6 +67,10 @@ impl File {
         &self.durable
     }
 
+    pub(crate) fn is_settled(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Sectors that it takes of the disk's room.
     pub(crate) fn room(&self) -> u64 {
         self.reserved + self.beyond

@@ -22,7 +22,9 @@
 //!
 //! # Lies
 //!
-//! See [`Fault`]. After a sync that failed, what it lost still reads as it was written, and the next sync says "done".
+//! See [`Fault`]. After a sync of a file that failed, what it lost still reads as it was written, and the next sync
+//! says "done". After one of the directory that failed nothing can be changed any more until the next start, as
+//! journaling file systems have it.
 
 // Shared by `#[path]`: each of its users leaves some of it unused. They have the dice as `crate::dice`.
 #![allow(dead_code)]
@@ -76,6 +78,8 @@ struct State {
     failing_read: Option<u64>,
     /// Set by a kill: whoever holds this disk is no more.
     abandoned: bool,
+    /// A sync of the directory has failed.
+    read_only: bool,
     /// In bytes; none is without end.
     capacity: Option<u64>,
     holder: Option<String>,
@@ -161,6 +165,12 @@ impl SimulatedDisk {
         self.state().image()
     }
 
+    /// Whether nothing waits to be made durable.
+    pub(crate) fn is_settled(&self) -> bool {
+        let state = self.state();
+        state.names.is_settled() && state.files.values().all(File::is_settled)
+    }
+
     /// The power fails, and this is found on the medium. The disk itself is left as it is, and may crash again in
     /// another way.
     pub(crate) fn crash(&self, dice: &mut Dice) -> DiskImage {
@@ -178,6 +188,7 @@ impl SimulatedDisk {
         }
         Self::with(State {
             moods: state.moods,
+            read_only: state.read_only,
             capacity: state.capacity,
             ..State::of(state.names.clone(), files, dice.below(u64::MAX))
         })
@@ -198,6 +209,7 @@ impl State {
             reads: 0,
             failing_read: None,
             abandoned: false,
+            read_only: false,
             capacity: None,
             holder: None,
             sync_hook: None,
@@ -280,6 +292,9 @@ impl State {
         }
         let fault = fault.or_else(|| self.moods.change(&mut self.dice));
         self.trace.push(operation, fault);
+        if self.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         Ok(fault)
     }
 

@@ -72,6 +72,10 @@ impl Names {
         &self.durable
     }
 
+    pub(crate) fn is_settled(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     fn change(&mut self, change: Change) {
         change.apply(&mut self.seen);
         self.pending.push(change);
