@@ -68,8 +68,8 @@ pub use ids::{
 pub use lifecycle::{Outcome, RequestState};
 pub use persistence::{
     ChunkBlock, ChunkRef, ChunkWriter, Damage, DirectoryDisk, Disk, DiskFile, DiskLock, Durability,
-    FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, OpenMode, Positions, Room,
-    SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
+    FileOptions, FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, OpenMode, Positions,
+    Room, SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
 };
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;

@@ -34,7 +34,7 @@ mod store;
 
 pub use disk::{Disk, DiskFile, DiskLock, OpenMode};
 pub use error::{Damage, StoreError};
-pub use file::DirectoryDisk;
+pub use file::{DirectoryDisk, FileOptions};
 pub use journal::{Durability, Frame, Journal, JournalTail, Lsn, Positions, Room, TornTail};
 pub use snapshots::{ChunkBlock, ChunkRef, ChunkWriter, FoundSnapshots, Manifest, SnapshotStore};
 pub use store::{Store, StoreIdentity};

@@ -9,9 +9,9 @@ use crate::persistence::snapshots::Manifest;
 /// What a manifest begins with.
 pub(super) const MAGIC: [u8; 8] = *b"DUEWMANI";
 
-/// Bytes that a manifest may have. A chunk takes at most 45 of them and a stream 10, so that there is room for
-/// hundreds of thousands of shards.
-pub(super) const BYTES_MAX: u64 = 16 << 20;
+/// Bytes that a manifest may have in its file. A chunk takes at most 45 of them and a stream 10, so that there is room
+/// for hundreds of thousands of shards.
+const BODY_BYTES_MAX: usize = 16 << 20;
 
 /// A manifest's file.
 pub(super) fn encode(manifest: &Manifest, uuid: u128) -> Result<Vec<u8>, StoreError> {
@@ -22,15 +22,16 @@ pub(super) fn encode(manifest: &Manifest, uuid: u128) -> Result<Vec<u8>, StoreEr
         number: manifest.number,
         body_bytes: 0,
     };
-    let too_large = |found: String| StoreError::Mismatch {
+    let unfit = |found: String| StoreError::Mismatch {
         what: FileName::Manifest(manifest.number).to_string(),
         found,
-        expected: format!("at most {BYTES_MAX} bytes"),
+        expected: format!("a manifest of at most {BODY_BYTES_MAX} bytes"),
     };
-    let body = postcard::to_stdvec(manifest).map_err(|error| too_large(error.to_string()))?;
-    sealed::seal(header, &body)
-        .filter(|bytes| bytes.len() as u64 <= BYTES_MAX)
-        .ok_or_else(|| too_large(format!("{} bytes and more", body.len())))
+    let body = postcard::to_stdvec(manifest).map_err(|error| unfit(error.to_string()))?;
+    if body.len() > BODY_BYTES_MAX {
+        return Err(unfit(format!("{} bytes", body.len())));
+    }
+    Ok(sealed::seal(header, &body))
 }
 
 /// Reads a manifest's file, which is to be this store's of this number.
@@ -57,6 +58,6 @@ pub(super) fn decode(
 /// Reads a manifest from its directory.
 pub(super) fn read(disk: &dyn Disk, uuid: u128, number: u64) -> Result<Manifest, StoreError> {
     let name = FileName::Manifest(number).to_string();
-    let bytes = sealed::read(disk, &name, BYTES_MAX)?;
+    let bytes = sealed::read(disk, &name, sealed::bytes(BODY_BYTES_MAX))?;
     decode(&bytes, uuid, number, &name)
 }

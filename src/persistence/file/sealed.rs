@@ -144,11 +144,12 @@ impl HeaderLayout {
     }
 }
 
-/// A sealed file: its header, with the size of the body put in, the body and its checksum. `None` where the body is
-/// too large for its size to be written.
-pub(super) fn seal(header: Header, body: &[u8]) -> Option<Vec<u8>> {
+/// A sealed file: its header, with the size of the body put in, the body and its checksum. The body has to be below
+/// 4 GiB.
+pub(super) fn seal(header: Header, body: &[u8]) -> Vec<u8> {
+    debug_assert!(u32::try_from(body.len()).is_ok());
     let header = Header {
-        body_bytes: body.len().try_into().ok()?,
+        body_bytes: body.len() as u32,
         ..header
     };
     let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len() + SEAL_BYTES);
@@ -156,7 +157,12 @@ pub(super) fn seal(header: Header, body: &[u8]) -> Option<Vec<u8>> {
     bytes.extend_from_slice(body);
     let crc = crc32c::crc32c_append(header.seed(), body);
     bytes.extend_from_slice(&crc.to_le_bytes());
-    Some(bytes)
+    bytes
+}
+
+/// Bytes of a sealed file whose body has so many.
+pub(super) const fn bytes(body: usize) -> u64 {
+    (HEADER_BYTES + body + SEAL_BYTES) as u64
 }
 
 /// The header and the body of a sealed file, all of which is in `bytes`.
@@ -167,7 +173,7 @@ pub(super) fn open<'a>(
 ) -> Result<(Header, &'a [u8]), StoreError> {
     let header = Header::decode(bytes, magic, place)?;
     let (_, behind) = bytes.split_at(HEADER_BYTES);
-    let expected = u64::from(header.body_bytes) + (HEADER_BYTES + SEAL_BYTES) as u64;
+    let expected = u64::from(header.body_bytes) + self::bytes(0);
     if bytes.len() as u64 != expected {
         return Err(StoreError::damaged(
             place,
