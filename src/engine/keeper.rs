@@ -37,7 +37,7 @@ impl Keeper {
         if let Some(durable) = &engine.durable
             && !self.stopped.load(Ordering::SeqCst)
         {
-            durable.commit.serve();
+            durable.commit.serve(&self.stopped);
         }
     }
 
