@@ -45,9 +45,16 @@ fn module(file: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// The lines of a file that are code, up to its unit tests.
+/// The lines of a file that are code, up to its unit tests. A file that is for tests alone has none.
 fn code(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap();
+    let for_tests = ["#![cfg(test)]", "#![cfg(all(test,"];
+    if text
+        .lines()
+        .any(|line| for_tests.iter().any(|mark| line.starts_with(mark)))
+    {
+        return Vec::new();
+    }
     text.lines()
         .take_while(|line| *line != "#[cfg(test)]")
         .filter(|line| !line.trim_start().starts_with("//"))

@@ -177,6 +177,7 @@ impl DerefMut for ShardGuard<'_> {
 
 impl Drop for ShardGuard<'_> {
     fn drop(&mut self) {
+        self.locked.shard.commit();
         self.locked.shard.tell_counts();
         self.cell.publish(&self.locked.shard);
     }

@@ -31,6 +31,7 @@ pub struct EngineBuilder {
     pub(super) default_pace: Option<Pace>,
     pub(super) store: Option<Store>,
     pub(super) durability: Durability,
+    pub(super) snapshot_every: (u64, Duration),
     pub(super) recovery_observer: Option<RecoveryObserver>,
 }
 
@@ -108,6 +109,7 @@ impl Default for EngineBuilder {
             default_pace: None,
             store: None,
             durability: Durability::Sync,
+            snapshot_every: (256 << 20, Duration::from_secs(600)),
             recovery_observer: None,
         }
     }
@@ -207,6 +209,16 @@ impl EngineBuilder {
     /// When an answer rests on what is durable, for an engine with a store; default [`Durability::Sync`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// A snapshot is taken when the journal has grown by so many bytes since the last, and when that is so long ago and
+    /// anything has happened since; default 256 MiB and ten minutes. It is what the next [`build`](Self::build) reads
+    /// back first, and the journal before it is dropped: so this bounds how long that takes, and how much room the
+    /// store needs beside what is pending. While the engine is [started](Engine::start); one that is polled by hand
+    /// calls [`Engine::snapshot`].
+    pub fn snapshot_every(mut self, journal_bytes: u64, span: Duration) -> Self {
+        self.snapshot_every = (journal_bytes, span);
         self
     }
 

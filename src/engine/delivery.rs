@@ -12,6 +12,7 @@ use super::trash::Trash;
 use crate::ids::Timestamp;
 use crate::lifecycle::{Outcome, RequestState};
 use crate::lifecycle::{Rule, Why};
+use crate::persistence::Lsn;
 use crate::request::no_payload;
 use crate::router::{Completion, Disposition, Lease, RoutingCommand};
 use crate::sync::{Arc, Ordering};
@@ -30,7 +31,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`CompleteError::Stale`] for a lease that was settled or superseded, and for one of another epoch;
-    /// [`CompleteError::Unknown`] where its request never was, or is forgotten.
+    /// [`CompleteError::Unknown`] where its request never was, or is forgotten; with a store, where its journal fails.
     ///
     /// [`Router::route`]: crate::Router::route
     pub fn complete(
@@ -40,6 +41,23 @@ impl Engine {
         now: Timestamp,
     ) -> Result<RequestState, CompleteError> {
         let id = lease.id();
+        self.usable().map_err(|_| CompleteError::Unavailable)?;
+        let mut rests_on = Lsn(0);
+        let answer = self.complete_attempt(lease, completion, now, &mut rests_on);
+        let settled = self.settle_log(rests_on);
+        settled.map_err(|_| CompleteError::Indeterminate(id))?;
+        answer
+    }
+
+    /// [`complete`](Self::complete), without waiting for the record that the answer rests on.
+    fn complete_attempt(
+        &self,
+        lease: &Lease,
+        completion: Completion,
+        now: Timestamp,
+        rests_on: &mut Lsn,
+    ) -> Result<RequestState, CompleteError> {
+        let id = lease.id();
         let completion = match completion {
             Completion::Rejected(why) => Completion::Rejected(bounded(why)),
             other => other,
@@ -47,6 +65,7 @@ impl Engine {
         let (place, hash) = self.place(id);
         let mut trash = Trash::new();
         let mut shard = self.shards[place].lock();
+        *rests_on = shard.commit();
         let Some(index) = shard.find(id, hash) else {
             return Err(match shard.remembers(id, hash, now) {
                 false => CompleteError::Unknown(id),
@@ -69,6 +88,7 @@ impl Engine {
         if !pending.is_released() && pending.has_expired(now) {
             // Its lifespan ended after its lease; no poll has seen it yet.
             shard.expire(index, now, &mut trash);
+            *rests_on = shard.commit();
             return Err(CompleteError::Stale {
                 id,
                 state: RequestState::Completed,
@@ -91,6 +111,7 @@ impl Engine {
         let left = shard.store.entry(index).filter(|entry| entry.id() == id);
         let state = left.map_or(RequestState::Completed, |entry| entry.state());
         let until = shard.waits_until(index);
+        *rests_on = shard.commit();
         drop(shard);
         self.notify_settled(until);
         Ok(state)

@@ -17,6 +17,7 @@ use super::trash::Trash;
 use crate::ids::Timestamp;
 use crate::lifecycle::Outcome;
 use crate::lifecycle::{Rule, Why};
+use crate::persistence::record::Change;
 use crate::telemetry::{IS_ON, note};
 use crate::wheel::Advance;
 
@@ -117,7 +118,10 @@ impl Shard {
                 );
                 self.make_ready(index);
             }
-            Verdict::Later => self.wait(index),
+            Verdict::Later => {
+                self.wait(index);
+                self.log(Change::Examined, index);
+            }
             Verdict::Ended(outcome, rule) => {
                 self.end(index, outcome, Why::Rule(rule), now, trash);
             }
@@ -139,7 +143,11 @@ impl Shard {
         let grace = self.rules.grace;
         let verdict = self.judge(index, now, trash, |due| covered(due, grace));
         match verdict {
-            Verdict::Due | Verdict::Later => self.wait(index),
+            Verdict::Due => self.wait(index),
+            Verdict::Later => {
+                self.wait(index);
+                self.log(Change::Examined, index);
+            }
             Verdict::Ended(outcome, rule) => {
                 self.end(index, outcome, Why::Rule(rule), now, trash);
             }
@@ -210,6 +218,7 @@ impl Shard {
                     }
                 );
                 self.wait(index);
+                self.log(Change::Retry, index);
             }
             None => {
                 let outcome = Outcome::DeadLettered;

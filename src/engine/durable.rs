@@ -2,17 +2,19 @@
 
 use super::Engine;
 use super::config::BuildError;
+use super::control::ControlLog;
 use super::recovery::RecoveryReport;
 use super::snapshot::Snapshots;
 use crate::persistence::commit::{Commit, Undurable};
-use crate::persistence::record::{Record, encode};
+use crate::persistence::record::Record;
 use crate::persistence::{Store, StoreError};
-use crate::sync::Mutex;
+use crate::sync::{Arc, Mutex};
 
 /// An engine's store, opened for writing.
 pub(super) struct Durable {
     pub(super) store: Store,
-    pub(super) commit: Commit,
+    pub(super) commit: Arc<Commit>,
+    pub(super) control: ControlLog,
     /// What was found.
     pub(super) recovery: RecoveryReport,
     /// Gone while a snapshot is taken.
@@ -26,8 +28,11 @@ impl Durable {
         recovery: RecoveryReport,
         snapshots: Snapshots,
     ) -> Self {
+        let commit = Arc::new(commit);
+        let names = recovery.locations as usize;
         Self {
             store,
+            control: ControlLog::new(Arc::clone(&commit), names),
             commit,
             recovery,
             snapshots: Mutex::new(Some(snapshots)),
@@ -42,6 +47,13 @@ impl Durable {
             expected: "an open one".to_owned(),
         };
         self.commit.error().unwrap_or_else(closed)
+    }
+}
+
+/// Nobody can be told where this fails; [`Engine::seal`] says it.
+impl Drop for Durable {
+    fn drop(&mut self) {
+        let _ = self.commit.close();
     }
 }
 
@@ -62,9 +74,7 @@ impl Engine {
             // Nobody else has the engine yet, who could take one.
             let _ = self.take_snapshot(durable, false)?;
         }
-        let mut bytes = Vec::new();
-        encode(0, &self.opened(), &mut bytes);
-        let lsn = durable.commit.append(&bytes, 1);
+        let lsn = durable.control.log(&self.opened());
         let written = durable.commit.wait(lsn);
         written.map_err(|Undurable| BuildError::Store(durable.failure()))
     }

@@ -21,12 +21,14 @@
 //! Locks, in the order in which they may be taken together: a shard's, then a location control's.
 //! Nothing else is ever held together, and none is held while the router runs or while something that
 //! a user gave is dropped. The state of the poll (`poll.rs`) is not locked but taken: there is one, and who
-//! finds it gone is told [`Busy`].
+//! finds it gone is told [`PollError::Busy`]. The journal's buffer has a lock that may be taken under a shard's, for a
+//! memory copy; nothing is written, and nobody waits for the disk, while any other lock is held.
 
 mod batch;
 mod book;
 mod cell;
 mod config;
+mod control;
 mod delivery;
 mod dispatch;
 mod doubt;
@@ -40,6 +42,7 @@ mod gaps;
 mod image;
 mod index;
 mod intake;
+mod keeper;
 mod lines;
 mod location;
 mod locations;
@@ -48,6 +51,7 @@ mod memory;
 mod models;
 mod news;
 mod observe;
+mod outbox;
 mod panics;
 mod pending;
 mod poll;
@@ -56,6 +60,7 @@ mod replies;
 mod rules;
 #[cfg(feature = "tokio")]
 mod run;
+mod settle;
 mod shard;
 mod slab;
 mod snapshot;
@@ -73,8 +78,8 @@ use crossbeam_utils::CachePadded;
 pub use config::{BuildError, ConfigError, EngineBuilder};
 pub use driver::{DriverOptions, Running, Shutdown, ShutdownReport};
 pub use error::{
-    Busy, CancelError, CompleteError, RescheduleError, ScheduleError, ScheduleErrorReason,
-    StartError, UnknownLocation,
+    CancelError, CompleteError, LocationError, PollError, RescheduleError, ScheduleError,
+    ScheduleErrorReason, StartError, Unavailable, UnknownLocation,
 };
 pub use location::Pace;
 pub use recovery::{RecoveryPhase, RecoveryProgress, RecoveryReport};
@@ -92,6 +97,7 @@ use driver::PollingThread;
 use durable::Durable;
 use location::Controls;
 use news::LineNews;
+use outbox::Outbox;
 use panics::Panics;
 use poll::Poller;
 use recovery::{Recovered, Site};
@@ -105,6 +111,9 @@ use crate::report::LatenessBook;
 use crate::router::Router;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, RwLock, Weak};
 use crate::telemetry::tell;
+
+/// Commands that a poll gathers at most where it waits for the store before it hands them over.
+const GATHER_MAX: usize = 256;
 
 /// The scheduling engine. Shared by reference or `Arc`; every method takes `&self`.
 ///
@@ -145,6 +154,8 @@ pub struct Engine {
     controls: Controls,
     line_news: Arc<LineNews>,
     closed: AtomicBool,
+    /// Commands that a poll gathers before it hands them over.
+    gather_max: usize,
     /// Gone while a poll runs. Apart, as are the others that a poll writes, from what every call reads.
     poller: CachePadded<Mutex<Option<Box<Poller>>>>,
     lateness: CachePadded<Mutex<LatenessBook>>,
@@ -200,7 +211,7 @@ impl Engine {
         router: Arc<dyn Router>,
         recovered: Option<(Arc<Rules>, Recovered)>,
     ) -> Self {
-        let (rules, shards, controls, poller, durable);
+        let (rules, shards, controls, poller, durable): (_, Box<[ShardCell]>, _, _, _);
         if let Some((shared, recovered)) = recovered {
             settings.epoch = recovered.epoch;
             rules = shared;
@@ -219,6 +230,17 @@ impl Engine {
             poller = Poller::new(settings.shards, None, None);
             durable = None;
         }
+        let mut gather_max = settings.route_batch;
+        if let Some(Durable { commit, .. }) = &durable {
+            for (place, cell) in shards.iter().enumerate() {
+                let outbox = Outbox::new(Arc::clone(commit), place as u16 + 1);
+                cell.lock().outbox = Some(Box::new(outbox));
+            }
+            if commit.is_sync() {
+                // One wait for many.
+                gather_max = gather_max.max(GATHER_MAX);
+            }
+        }
         Self {
             router,
             directory: settings.directory.clone().unwrap_or_default(),
@@ -231,6 +253,7 @@ impl Engine {
             shards,
             line_news: Arc::default(),
             closed: AtomicBool::new(false),
+            gather_max,
             lateness: CachePadded::default(),
             router_panics: AtomicU64::new(0),
             dispatch: RwLock::new(None),

@@ -107,6 +107,15 @@ impl<'a> Pending<'a> {
         self.course?.schedule.as_ref()
     }
 
+    /// Its schedule, put together again where it is plain.
+    pub(super) fn to_schedule(&self) -> Option<ScheduleData> {
+        match self.entry.plan() {
+            Plan::Immediate => None,
+            Plan::Plain(offset) => Some(ScheduleData::from_plain(self.entry.due, offset)),
+            Plan::Course(_) => self.schedule().cloned(),
+        }
+    }
+
     pub(super) fn not_after(&self) -> Option<Timestamp> {
         self.schedule()?.not_after()
     }

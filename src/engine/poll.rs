@@ -22,7 +22,7 @@ use super::dispatch::Dispatch;
 use super::doubt::Suspicion;
 use super::due::FIRE_STEP;
 use super::entry::Phase;
-use super::error::Busy;
+use super::error::PollError;
 use super::gaps::Gaps;
 use super::lines::{Gate, Lines};
 use super::location::LocationControl;
@@ -30,6 +30,7 @@ use super::replies::Poll;
 use super::shard::ReadyKey;
 use super::trash::Trash;
 use crate::ids::{LocationId, Media, Timestamp};
+use crate::persistence::Lsn;
 use crate::router::RoutingCommand;
 use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
@@ -112,6 +113,8 @@ pub(super) struct Attempt {
     pub(super) index: u32,
     pub(super) intake: u64,
     pub(super) number: u32,
+    /// The record that says it was released: durable before the router is told, where answers wait.
+    pub(super) intent: Lsn,
 }
 
 impl Engine {
@@ -130,8 +133,9 @@ impl Engine {
     /// locked, but for a moment once in some four seconds to bring its wheel up to the present.
     ///
     /// # Errors
-    /// [`Busy`] while another poll runs, be it further up this thread's stack.
-    pub fn poll(&self, now: Timestamp, budget: usize) -> Result<Poll, Busy> {
+    /// [`PollError::Busy`] while another poll runs, be it further up this thread's stack; with a store, where its
+    /// journal fails.
+    pub fn poll(&self, now: Timestamp, budget: usize) -> Result<Poll, PollError> {
         let poll = self.poll_until(now, budget, &AtomicBool::new(false))?;
         if poll.released > 0 && self.dispatch.read().is_some() {
             // A task that routes what was released sleeps by the driver's bell.
@@ -146,8 +150,9 @@ impl Engine {
         now: Timestamp,
         budget: usize,
         stop: &AtomicBool,
-    ) -> Result<Poll, Busy> {
-        let taken = self.poller.lock().take().ok_or(Busy)?;
+    ) -> Result<Poll, PollError> {
+        self.usable()?;
+        let taken = self.poller.lock().take().ok_or(PollError::Busy)?;
         let span = Span::poll(now, budget);
         self.polling_thread.enter();
         let mut polling = Polling {
@@ -168,10 +173,16 @@ impl Engine {
                 next_wakeup: None,
             },
             trash: Trash::new(),
+            intents: Lsn(0),
+            failed: false,
         };
         polling.run();
-        let mut poll = polling.poll;
+        let (mut poll, failed) = (polling.poll, polling.failed);
         drop(polling);
+        self.polled(now);
+        if failed {
+            return Err(PollError::Unavailable);
+        }
         poll.next_wakeup = self.next_wakeup();
         span.polled(poll.examined, poll.released, poll.more, poll.blocked);
         tell!(Polled {
@@ -199,6 +210,10 @@ pub(super) struct Polling<'a> {
     pub(super) fires_left: usize,
     pub(super) poll: Poll,
     pub(super) trash: Trash,
+    /// The last record that says of a gathered command that it was released.
+    pub(super) intents: Lsn,
+    /// The journal has failed.
+    pub(super) failed: bool,
 }
 
 /// Gives the poller back, also when something panics.
@@ -259,6 +274,9 @@ impl<'e> Polling<'e> {
                 }
                 break;
             };
+            if self.failed {
+                break;
+            }
             if self.stop.load(Ordering::Acquire) {
                 self.poll.more = true;
                 break;

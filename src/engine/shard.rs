@@ -15,6 +15,7 @@ use super::entry::{Entry, Flags, Phase};
 use super::index::{Index, Place, tag_of};
 use super::location::LocationControl;
 use super::memory::{End, Ended, Memory};
+use super::outbox::Outbox;
 use super::pending::{Pending, PendingMut};
 use super::rules::Rules;
 use super::slab::NONE;
@@ -67,6 +68,8 @@ pub(super) struct Shard {
     /// The wheel was not brought up to the present in one step.
     upkeep_left: bool,
     pub(super) counted: Counted,
+    /// Records of what happens; only with a store.
+    pub(super) outbox: Option<Box<Outbox>>,
     /// The number of the last record that was written of this shard.
     pub(super) last_lsn: u64,
 }
@@ -96,6 +99,7 @@ impl Shard {
             fired: Vec::with_capacity(FIRE_STEP),
             upkeep_left: false,
             counted: Counted::default(),
+            outbox: None,
             last_lsn: 0,
         }
     }
@@ -252,6 +256,7 @@ impl Shard {
                 attempts: end.attempts,
             }
         );
+        self.log_end(&end);
         if let Some(gone) = self.store.remove(index) {
             trash.push(gone);
         }

@@ -21,7 +21,7 @@ use super::book::Page;
 use super::durable::Durable;
 use super::image::ended_image;
 use super::shard::Shard;
-use crate::ids::LocationId;
+use crate::ids::{LocationId, Timestamp};
 use crate::persistence::commit::Undurable;
 use crate::persistence::record::{Change, Record, encode, encode_ended, encode_request};
 use crate::persistence::{
@@ -148,28 +148,22 @@ impl Engine {
         taken.ok_or(SnapshotError::Busy)
     }
 
-    /// Whether the journal has grown by so many bytes since the last snapshot. Cheap enough to be asked after every
-    /// round of writing; `false` without a store.
-    pub(super) fn snapshot_is_due(&self, journal_bytes_max: u64) -> bool {
+    /// Whether the journal has grown by as many bytes since the last snapshot as it may, or that is so long ago as it
+    /// may be and something was recorded since. `last` is when it was looked for one last. Cheap; `false` without a
+    /// store, and while a snapshot is taken.
+    pub(super) fn snapshot_is_due(&self, last: Timestamp, now: Timestamp) -> bool {
         let Some(durable) = &self.durable else {
             return false;
         };
+        let (bytes_max, span) = self.settings.snapshot_every;
         let bytes = durable.store.journal.bytes();
+        let appended = durable.commit.appended();
         let snapshots = durable.snapshots.lock();
-        let before = snapshots.as_ref().map(|snapshots| snapshots.journal_bytes);
-        before.is_some_and(|before| bytes.saturating_sub(before) >= journal_bytes_max)
-    }
-
-    /// Whether anything was recorded since the last snapshot.
-    pub(super) fn snapshot_would_tell(&self) -> bool {
-        let Some(durable) = &self.durable else {
-            return false;
-        };
-        let last = durable.commit.appended();
-        let snapshots = durable.snapshots.lock();
-        snapshots
-            .as_ref()
-            .is_some_and(|snapshots| snapshots.last < last)
+        snapshots.as_ref().is_some_and(|snapshots| {
+            let has_grown = bytes.saturating_sub(snapshots.journal_bytes) >= bytes_max;
+            let is_old = now.saturating_duration_since(last) >= span;
+            snapshots.last < appended && (has_grown || is_old)
+        })
     }
 
     /// `None` where another is being taken. `marks`: whether it writes down in the journal that there is a snapshot.
@@ -237,10 +231,8 @@ impl Engine {
                 manifest: manifest.number,
                 floor: manifest.positions.floor(),
             };
-            let mut bytes = Vec::new();
-            encode(0, &mark, &mut bytes);
             // By itself it is nothing that another snapshot would have to tell.
-            let lsn = durable.commit.append(&bytes, 1);
+            let lsn = durable.control.log(&mark);
             if lsn == snapshots.last.next() {
                 snapshots.last = lsn;
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use duewheel::{BuildError, Engine, Priority, RequestId, ScheduleErrorReason, Timestamp};
+use duewheel::{Engine, Priority, RequestId, ScheduleErrorReason, Timestamp};
 
 use crate::support::{at, centre, centre_with};
 
@@ -132,8 +132,8 @@ fn settings_out_of_range_are_refused_by_name() {
         let error = settings
             .build(Arc::clone(&desk) as Arc<dyn duewheel::Router>)
             .unwrap_err();
-        let BuildError::Config(error) = error else {
-            panic!("{error}");
+        let duewheel::BuildError::Config(error) = error else {
+            panic!("{error}: it is a setting")
         };
         assert_eq!(error.setting(), name);
     }

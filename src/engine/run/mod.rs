@@ -215,6 +215,13 @@ impl<R: AsyncRouter + 'static> AsyncEngine<R> {
     }
 }
 
+impl<R> AsyncEngine<R> {
+    /// The engine alone, for what is done for it elsewhere.
+    fn shared(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+}
+
 impl<R> Clone for AsyncEngine<R> {
     fn clone(&self) -> Self {
         Self {

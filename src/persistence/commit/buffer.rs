@@ -92,8 +92,6 @@ pub(super) struct Bell {
     pub(super) listening: bool,
     /// The time of the last poll is to be written, whatever else there is.
     pub(super) heartbeat: bool,
-    /// It is to end: so many of them, also ones that have not begun.
-    pub(super) stops: usize,
 }
 
 impl Buffer {

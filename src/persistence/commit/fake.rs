@@ -52,11 +52,15 @@ pub(super) struct FakeJournal {
 }
 
 impl FakeJournal {
-    pub(super) fn failing(fault: Fault) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(fault: Fault) -> Self {
+        Self {
             fault: Some(fault),
             ..Self::default()
-        })
+        }
+    }
+
+    pub(super) fn failing(fault: Fault) -> Arc<Self> {
+        Arc::new(Self::new(fault))
     }
 
     pub(super) fn gated_and_failing(fault: Fault) -> Arc<Self> {

@@ -29,13 +29,16 @@
 
 mod buffer;
 mod fake;
+mod lost;
+mod models;
+mod schedules;
 mod tests;
 mod turn;
 mod writer;
 
 use crossbeam_utils::CachePadded;
 
-use self::buffer::Buffer;
+use self::buffer::{Batch, Buffer};
 use self::turn::{Order, Turn, Word};
 use self::writer::Pace;
 use super::error::StoreError;
@@ -228,8 +231,15 @@ impl Commit {
 
     /// After a failure: whether one of the records that were not known to be durable then, or that came later, is
     /// about this request. `false` while the journal works.
-    pub(crate) fn holds_lost(&self, _id: RequestId) -> bool {
-        false
+    pub(crate) fn holds_lost(&self, id: RequestId) -> bool {
+        if self.check().is_ok() {
+            return false;
+        }
+        self.turn.lock().lost().is_some_and(|lost| {
+            let late = self.buffer.lock().take(Batch::default());
+            lost.keep(late.bytes);
+            lost.holds(id)
+        })
     }
 
     /// What a round is for where nobody waits.

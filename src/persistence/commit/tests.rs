@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use super::fake::{FakeJournal, Fault};
 use super::{Commit, Undurable, WAITING_BYTES_MAX, buffer};
-use crate::ids::Timestamp;
+use crate::ids::{LocationId, RequestId, Timestamp};
+use crate::lifecycle::{Outcome, Why};
 use crate::persistence::error::StoreError;
 use crate::persistence::journal::{Durability, Lsn};
-use crate::sync::{Arc, thread};
+use crate::persistence::record::{EndedImage, encode_ended};
+use crate::sync::{Arc, AtomicBool, Ordering, thread};
 
 const INTERVAL: Durability = Durability::Interval(Duration::from_secs(5));
 
@@ -244,6 +246,60 @@ fn a_record_that_was_not_waited_for_is_lost_with_the_journal() {
     assert_eq!(commit.settle(early), Err(Undurable));
 }
 
+/// The end of a request, as a record.
+fn record_of(number: u128) -> Vec<u8> {
+    let mut record = Vec::new();
+    let image = EndedImage {
+        id: RequestId::integer(number),
+        fingerprint: 1,
+        intake: 1,
+        location: LocationId::from_index(0),
+        due: at(0),
+        ended: at(1),
+        attempts: 1,
+        revision: 0,
+        outcome: Outcome::Routed,
+        why: Why::Plain,
+    };
+    encode_ended(1, &image, &mut record);
+    record
+}
+
+#[test]
+fn after_a_failure_it_is_known_whose_records_are_lost() {
+    let journal = FakeJournal::gated_and_failing(Fault::Sync(2));
+    let commit = journal.commit(INTERVAL);
+    let lost = |commit: &Commit| -> Vec<u128> {
+        let ids = (1..=6).filter(|&id| commit.holds_lost(RequestId::integer(id)));
+        ids.collect()
+    };
+    journal.let_pass(1);
+    commit.append(&record_of(1), 1);
+    commit.flush().unwrap();
+    commit.append(&[record_of(2), record_of(3)].concat(), 2);
+    assert!(lost(&commit).is_empty(), "while the journal works");
+    let waiter = {
+        let commit = Arc::clone(&commit);
+        thread::spawn(move || commit.flush())
+    };
+    journal.wait_for_syncs(2);
+    commit.append(&record_of(4), 1);
+    journal.let_pass(1);
+    assert_eq!(waiter.join().unwrap(), Err(Undurable));
+    assert_eq!(lost(&commit), [2, 3, 4]);
+    commit.append(&record_of(5), 1);
+    assert_eq!(lost(&commit), [2, 3, 4, 5], "one that came later too");
+    assert_eq!(lost(&commit), [2, 3, 4, 5]);
+}
+
+#[test]
+fn nothing_is_lost_by_closing() {
+    let commit = Arc::new(FakeJournal::default()).commit(Durability::Sync);
+    commit.append(&record_of(1), 1);
+    commit.close().unwrap();
+    assert!(!commit.holds_lost(RequestId::integer(1)));
+}
+
 #[test]
 fn closing_says_that_nothing_follows_and_that_all_is_durable() {
     for durability in [Durability::Sync, INTERVAL, Durability::NoSync] {
@@ -364,8 +420,7 @@ fn a_writer_thread_writes_what_nobody_waits_for() {
             commit.append(b"r", 1);
             journal.wait_for_durable(last);
         }
-        commit.stop_serving();
-        writer.join().unwrap();
+        writer.stop();
         commit.append(b"r", 1);
         commit.polled(at(0));
         assert_eq!(commit.durable(), Lsn(4), "then the polls do it again");
@@ -388,8 +443,7 @@ fn a_writer_thread_writes_the_time_of_the_last_poll() {
     journal.wait_for_frames(2);
     let polled: Vec<_> = journal.frames().iter().map(|frame| frame.polled).collect();
     assert_eq!(polled, [0, 10].map(|second| Some(at(second).as_millis())));
-    commit.stop_serving();
-    writer.join().unwrap();
+    writer.stop();
 }
 
 #[test]
@@ -397,13 +451,11 @@ fn a_writer_thread_that_is_told_to_stop_before_it_begins_leaves_nothing_undone()
     let journal = Arc::new(FakeJournal::default());
     let commit = journal.commit(INTERVAL);
     commit.append(b"r", 1);
-    commit.stop_serving();
-    serve(&commit).join().unwrap();
+    commit.serve(&AtomicBool::new(true));
     assert_eq!(commit.durable(), Lsn(1));
     let writer = serve(&commit);
     commit.append(b"r", 1);
-    commit.stop_serving();
-    writer.join().unwrap();
+    writer.stop();
     assert_eq!(commit.durable(), Lsn(2));
 }
 
@@ -416,13 +468,32 @@ fn a_writer_thread_ends_when_told_to_though_the_journal_has_failed() {
     assert_eq!(commit.settle(lsn), Err(Undurable));
     commit.append(b"r", 1);
     commit.polled(at(0));
-    commit.stop_serving();
-    writer.join().unwrap();
+    writer.stop();
 }
 
-fn serve(commit: &Arc<Commit>) -> thread::JoinHandle<()> {
-    let commit = Arc::clone(commit);
-    thread::spawn(move || commit.serve())
+/// A writer thread.
+struct Writer {
+    commit: Arc<Commit>,
+    stopped: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
+}
+
+fn serve(commit: &Arc<Commit>) -> Writer {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let (serving, flag) = (Arc::clone(commit), Arc::clone(&stopped));
+    Writer {
+        commit: Arc::clone(commit),
+        stopped,
+        thread: thread::spawn(move || serving.serve(&flag)),
+    }
+}
+
+impl Writer {
+    fn stop(self) {
+        self.stopped.store(true, Ordering::Release);
+        self.commit.stop_serving();
+        self.thread.join().unwrap();
+    }
 }
 
 #[test]

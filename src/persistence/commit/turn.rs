@@ -10,6 +10,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::buffer::Batch;
+use super::lost::Lost;
 use super::{Commit, NO_POLL, Undurable};
 use crate::ids::Timestamp;
 use crate::persistence::error::StoreError;
@@ -38,7 +39,7 @@ pub(super) enum Word {
 
 /// Why there will be no further round.
 enum Over {
-    Failed(StoreError),
+    Failed(StoreError, Lost),
     Closed,
 }
 
@@ -90,11 +91,19 @@ impl Turn {
     pub(super) fn error(&self) -> Option<StoreError> {
         match &self.over {
             None => None,
-            Some(Over::Failed(error)) => Some(error.clone()),
+            Some(Over::Failed(error, _)) => Some(error.clone()),
             Some(Over::Closed) => {
                 let closed = std::io::Error::other("the store was closed");
                 Some(StoreError::from_io("append to the journal", closed))
             }
+        }
+    }
+
+    /// What was lost with the journal, where it has failed.
+    pub(super) fn lost(&mut self) -> Option<&mut Lost> {
+        match &mut self.over {
+            Some(Over::Failed(_, lost)) => Some(lost),
+            _ => None,
         }
     }
 
@@ -198,7 +207,9 @@ impl Commit {
             }
             Err(error) => {
                 self.buffer.lock().fail();
-                self.end(&mut turn, Over::Failed(error));
+                let mut lost = Lost::default();
+                lost.keep(batch.bytes);
+                self.end(&mut turn, Over::Failed(error, lost));
             }
         }
         self.pass_on(&turn);

@@ -19,7 +19,7 @@ use super::turn::{Order, Word};
 use super::{Commit, NO_POLL};
 use crate::ids::Timestamp;
 use crate::persistence::journal::{Durability, Lsn};
-use crate::sync::{MutexGuard, Ordering};
+use crate::sync::{AtomicBool, MutexGuard, Ordering};
 
 use super::buffer::Buffer;
 
@@ -95,18 +95,26 @@ impl Commit {
         }
     }
 
-    /// The body of a writer thread: writes what nobody waits for, until it is told to [stop](Self::stop_serving).
-    pub(crate) fn serve(&self) {
+    /// The body of a writer thread: writes what nobody waits for, until this is set and
+    /// [told](Self::stop_serving).
+    pub(crate) fn serve(&self, stopped: &AtomicBool) {
         self.marks.writers.fetch_add(1, Ordering::AcqRel);
         let mut buffer = self.buffer.lock();
-        while buffer.bell.stops == 0 {
-            buffer = self.attend(buffer);
+        while !stopped.load(Ordering::Acquire) {
+            buffer = self.attend(buffer, stopped);
         }
-        buffer.bell.stops -= 1;
         drop(buffer);
         self.marks.writers.fetch_sub(1, Ordering::AcqRel);
         // The polls come too late for this, or not at all.
         let _ = self.reach(self.appended(), self.usual());
+    }
+
+    /// Wakes the writer threads, to look whether they are to stop. What says so is set before.
+    pub(crate) fn stop_serving(&self) {
+        // Under the lock: none of them has looked, and does not sleep yet.
+        let buffer = self.buffer.lock();
+        drop(buffer);
+        self.bell.notify_all();
     }
 
     /// Whether there is a writer thread.
@@ -114,14 +122,12 @@ impl Commit {
         self.marks.writers.load(Ordering::Acquire) > 0
     }
 
-    /// Ends one [`serve`](Self::serve), also one that has not begun yet.
-    pub(crate) fn stop_serving(&self) {
-        self.buffer.lock().bell.stops += 1;
-        self.bell.notify_all();
-    }
-
     /// One step of the writer thread: a sleep, and what is to be done after it.
-    fn attend<'a>(&'a self, mut buffer: MutexGuard<'a, Buffer>) -> MutexGuard<'a, Buffer> {
+    fn attend<'a>(
+        &'a self,
+        mut buffer: MutexGuard<'a, Buffer>,
+        stopped: &AtomicBool,
+    ) -> MutexGuard<'a, Buffer> {
         if self.check().is_err() {
             self.bell.wait(&mut buffer);
             return buffer;
@@ -147,7 +153,8 @@ impl Commit {
                 return buffer;
             }
             let slept = self.bell.wait_for(&mut buffer, IDLE_AFTER);
-            if !slept.timed_out() || buffer.last() != last {
+            let quiet = slept.timed_out() && buffer.last() == last;
+            if !quiet || stopped.load(Ordering::Acquire) {
                 return buffer;
             }
             buffer.bell.listening = false;

@@ -8,6 +8,7 @@
 
 mod journal;
 mod snapshots;
+mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
