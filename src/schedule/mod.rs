@@ -11,6 +11,7 @@ mod json;
 mod point_in_time;
 mod retry;
 mod rules;
+mod stored;
 mod zones;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use point_in_time::{PointInTime, PointInTimeError};
 pub use retry::RetryPolicy;
 use rules::{DEFAULT_RULES, Rules};
 pub use rules::{ExhaustedRule, MediaWindow, MissedPolicy};
+pub(crate) use stored::StoredScheduleError;
 
 /// A processing time and the condition under which the request is released there.
 ///
@@ -262,6 +264,11 @@ impl ScheduleData {
     /// The schedule that [`plain`](Self::plain) took apart.
     pub(crate) fn from_plain(at: Timestamp, offset: i32) -> Self {
         Self::at(PointInTime::from_fixed_offset(at, offset))
+    }
+
+    /// Whether [`plain`](Self::plain) may have given these two.
+    pub(crate) fn can_be_plain(at: Timestamp, offset: i32) -> bool {
+        PointInTime::checked_fixed_offset(at, offset).is_some()
     }
 
     /// The not-before as written.

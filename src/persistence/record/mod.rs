@@ -13,12 +13,22 @@
 //! | marked | the store | that a snapshot was published |
 //! | totals | a location, in one shard | what was counted of its ended requests (in snapshots alone) |
 
+mod decode;
+mod encode;
+mod layout;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use super::journal::{Durability, Lsn};
 use crate::ids::{LocationId, Media, Priority, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, Why};
 use crate::schedule::ScheduleData;
+
+pub(crate) use decode::{Malformed, RawRecord, Records};
+pub(crate) use encode::{encode, encode_ended, encode_request};
+pub(crate) use layout::{Kind, RECORD_VERSION};
 
 /// What happened to a pending request. The numbers are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

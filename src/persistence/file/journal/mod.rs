@@ -48,14 +48,14 @@ use crate::sync::{Arc, Mutex};
 /// How a journal is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JournalOptions {
-    /// Bytes of a segment, 64 KiB to 1 GiB, 64 MiB by default. Two of them are set aside at any time; a larger one is
+    /// Bytes of a segment, 4 KiB to 1 GiB, 64 MiB by default. Two of them are set aside at any time; a larger one is
     /// made for a frame that fits in none. The smaller they are, the sooner is room given back, and the more often
     /// a writer waits for a new one.
     pub(crate) segment_bytes: u64,
 }
 
 impl JournalOptions {
-    const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+    const SEGMENT_BYTES_MIN: u64 = 4 << 10;
     const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
     /// Whether all is in its range.
