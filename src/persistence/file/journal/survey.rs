@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 
 use super::sectors::{SECTOR, Seal};
-use super::segment::{self, BINDING, Binding, FORMAT, FRAMES, Head, Header, RECORDS};
+use super::segment::{self, BINDING, Binding, FORMAT, FRAMES, Head, Header};
 use super::window::Window;
 use crate::persistence::disk::Disk;
 use crate::persistence::error::StoreError;
 use crate::persistence::journal::{Lsn, Positions};
+use crate::persistence::record::RECORD_VERSION;
 
 /// The segments of a journal.
 #[derive(Clone, Debug, Default)]
@@ -181,11 +182,11 @@ fn check_header(header: &Header, store: u128, number: u64, place: &str) -> Resul
             FORMAT.to_string(),
         );
     }
-    if header.records != RECORDS {
+    if header.records != RECORD_VERSION {
         return mismatch(
             "version of the records",
             header.records.to_string(),
-            RECORDS.to_string(),
+            RECORD_VERSION.to_string(),
         );
     }
     if header.store != store {
