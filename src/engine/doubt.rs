@@ -33,6 +33,7 @@ use super::pending::{Pending, PendingMut};
 use super::rules::spread_of;
 use super::shard::Shard;
 use crate::ids::Timestamp;
+use crate::sync::Ordering;
 
 /// Times that an attempt in doubt is handed over again without waiting.
 pub(super) const CRASH_REDELIVERIES_AT_ONCE: u32 = 8;
@@ -104,6 +105,12 @@ impl Engine {
             None => epoch == own,
             Some(_) => (1..=own).contains(&epoch),
         }
+    }
+
+    /// Whether a request that is overdue may have been acted on before the engine was recovered, and no poll has
+    /// seen all of those yet. A store that is closed meanwhile was not left in good order.
+    pub(super) fn is_suspicious(&self) -> bool {
+        self.rules.is_suspicious.load(Ordering::Acquire)
     }
 }
 

@@ -309,10 +309,9 @@ impl<'e> Polling<'e> {
     fn caught_up(&mut self) {
         let poller = self.poller();
         poller.gaps.caught_up();
-        if poller.suspicion.take().is_some()
-            && let Some(durable) = &self.engine.durable
-        {
-            durable.commit.suspect(false);
+        if poller.suspicion.take().is_some() {
+            let is_suspicious = &self.engine.rules.is_suspicious;
+            is_suspicious.store(false, Ordering::Release);
         }
     }
 

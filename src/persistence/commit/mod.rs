@@ -79,8 +79,6 @@ struct Marks {
     written: AtomicU64,
     /// The number up to which everything is durable. Written by leaders.
     durable: AtomicU64,
-    /// What was recovered may have been acted on, and not all of that was looked at yet.
-    suspicious: AtomicBool,
     /// The journal failed, or was closed.
     over: AtomicBool,
     /// The time of the last poll, or [`NO_POLL`].
@@ -119,7 +117,6 @@ impl Commit {
                 crowded: AtomicBool::new(false),
                 written: AtomicU64::new(last),
                 durable: AtomicU64::new(last),
-                suspicious: AtomicBool::new(false),
                 over: AtomicBool::new(false),
                 polled: AtomicU64::new(NO_POLL),
                 polled_told: AtomicU64::new(NO_POLL),
@@ -205,17 +202,6 @@ impl Commit {
     /// [`Undurable`] where the journal failed, now or earlier.
     pub(crate) fn close(&self) -> Result<(), Undurable> {
         self.say(Word::Closing)
-    }
-
-    /// Whether what was recovered may have been acted on, unknown to the store, and not all of that was looked at yet. Closed
-    /// meanwhile, the journal does not say that it was left in good order: the next recovery has to suspect the
-    /// same.
-    pub(crate) fn suspect(&self, suspicious: bool) {
-        self.marks.suspicious.store(suspicious, Ordering::Release);
-    }
-
-    pub(crate) fn is_suspicious(&self) -> bool {
-        self.marks.suspicious.load(Ordering::Acquire)
     }
 
     /// Whether the journal has room for further intake.

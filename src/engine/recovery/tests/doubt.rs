@@ -234,10 +234,6 @@ fn a_redelivery_that_reached_no_router_is_in_doubt_again() {
     assert_eq!(desk.take()[1].attempt, 1);
 }
 
-fn is_suspicious(engine: &Engine) -> bool {
-    engine.durable.as_ref().unwrap().commit.is_suspicious()
-}
-
 /// Requests 1 and 2 were due at 1000 and 5000, and 3 was taken in since.
 fn suspicious(desk: &Arc<Desk>, durability: Durability, closing: bool) -> Engine {
     let mut hand = Hand::new();
@@ -259,11 +255,11 @@ fn suspicious(desk: &Arc<Desk>, durability: Durability, closing: bool) -> Engine
 fn what_is_overdue_after_an_unclean_stop_may_have_been_routed() {
     let desk = Arc::<Desk>::default();
     let engine = suspicious(&desk, Durability::NoSync, false);
-    assert!(engine.recovery().unwrap().overdue_are_suspect && is_suspicious(&engine));
+    assert!(engine.recovery().unwrap().overdue_are_suspect && engine.is_suspicious());
     let _ = engine.poll(at(2_000), 1).unwrap();
-    assert!(is_suspicious(&engine), "some are still to be seen");
+    assert!(engine.is_suspicious(), "some are still to be seen");
     let _ = engine.poll(at(2_000), 10).unwrap();
-    assert!(!is_suspicious(&engine));
+    assert!(!engine.is_suspicious());
     let _ = engine.poll(at(5_000), 10).unwrap();
     let told = desk.take();
     let told: Vec<_> = told.iter().map(|c| (c.id.value(), c.redelivery)).collect();
@@ -275,7 +271,7 @@ fn nothing_is_suspect_after_a_clean_stop_or_under_sync() {
     for (durability, closing) in [(Durability::NoSync, true), (Durability::Sync, false)] {
         let desk = Arc::<Desk>::default();
         let engine = suspicious(&desk, durability, closing);
-        assert!(!is_suspicious(&engine));
+        assert!(!engine.is_suspicious());
         let _ = engine.poll(at(2_000), 10).unwrap();
         assert!(desk.take().iter().all(|command| !command.redelivery));
     }
