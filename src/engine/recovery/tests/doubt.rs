@@ -255,11 +255,9 @@ fn suspicious(desk: &Arc<Desk>, durability: Durability, closing: bool) -> Engine
 fn what_is_overdue_after_an_unclean_stop_may_have_been_routed() {
     let desk = Arc::<Desk>::default();
     let engine = suspicious(&desk, Durability::NoSync, false);
-    assert!(engine.recovery().unwrap().overdue_are_suspect && engine.is_suspicious());
+    assert!(engine.recovery().unwrap().overdue_are_suspect);
     let _ = engine.poll(at(2_000), 1).unwrap();
-    assert!(engine.is_suspicious(), "some are still to be seen");
     let _ = engine.poll(at(2_000), 10).unwrap();
-    assert!(!engine.is_suspicious());
     let _ = engine.poll(at(5_000), 10).unwrap();
     let told = desk.take();
     let told: Vec<_> = told.iter().map(|c| (c.id.value(), c.redelivery)).collect();
@@ -267,11 +265,39 @@ fn what_is_overdue_after_an_unclean_stop_may_have_been_routed() {
 }
 
 #[test]
+fn what_is_suspect_stays_so_until_a_poll_has_seen_it() {
+    let mut hand = Hand::new();
+    let store = hand
+        .opened(1, Durability::NoSync)
+        .named(0, "AA0101")
+        .request(Change::Accepted, plain(1, 1_000))
+        .crash(Some(900));
+    // Closed in good order, and written under `Sync`, but never polled.
+    for _ in 0..2 {
+        let engine = recover(&store, &Arc::default());
+        assert!(engine.recovery().unwrap().overdue_are_suspect);
+        engine.seal().unwrap();
+    }
+    let engine = recover(&store, &Arc::default());
+    let _ = engine.hold(place(0), at(2_000)).unwrap();
+    let _ = engine.poll(at(2_000), 10).unwrap();
+    engine.flush().unwrap();
+    store.crash();
+    drop(engine);
+    let desk = Arc::<Desk>::default();
+    let engine = recover(&store, &desk);
+    assert!(!engine.recovery().unwrap().overdue_are_suspect);
+    let _ = engine.resume(place(0), None, at(3_000)).unwrap();
+    let _ = engine.poll(at(3_000), 10).unwrap();
+    assert!(desk.take()[0].redelivery, "that was written down");
+}
+
+#[test]
 fn nothing_is_suspect_after_a_clean_stop_or_under_sync() {
     for (durability, closing) in [(Durability::NoSync, true), (Durability::Sync, false)] {
         let desk = Arc::<Desk>::default();
         let engine = suspicious(&desk, durability, closing);
-        assert!(!engine.is_suspicious());
+        assert!(!engine.recovery().unwrap().overdue_are_suspect);
         let _ = engine.poll(at(2_000), 10).unwrap();
         assert!(desk.take().iter().all(|command| !command.redelivery));
     }
