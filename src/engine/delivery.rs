@@ -13,6 +13,7 @@ use crate::ids::Timestamp;
 use crate::lifecycle::{Outcome, RequestState};
 use crate::lifecycle::{Rule, Why};
 use crate::persistence::Lsn;
+use crate::persistence::record::Change;
 use crate::request::no_payload;
 use crate::router::{Completion, Disposition, Lease, RoutingCommand};
 use crate::sync::{Arc, Ordering};
@@ -105,8 +106,8 @@ impl Engine {
                 shard.settle_doubt(index);
                 shard.fail_attempt(index, Rule::Busy, retry_after, now, &mut trash);
             }
-            // The attempt has failed already, by its lease: this is the same failure.
-            Completion::Busy { .. } => {}
+            // The attempt has failed already, by its lease: this is the same failure. But its lease is settled.
+            Completion::Busy { .. } => shard.log(Change::Examined, index),
         }
         let left = shard.store.entry(index).filter(|entry| entry.id() == id);
         let state = left.map_or(RequestState::Completed, |entry| entry.state());

@@ -25,7 +25,8 @@
 //! What was not made durable before it was acted on may be lost after an unclean stop: a release too, and its end. So a
 //! request that was recovered from such a store, and is overdue by the first poll, may have been acted on; when that
 //! is seen it is marked as a possible redelivery. To know these takes no pass over all of them: they are those with an
-//! intake number up to the highest recovered whose timer is due by the first poll's time.
+//! intake number up to the highest recovered whose timer is due by the first poll's time. Until a poll has seen all of
+//! these, the store says that it was not written under `Sync`, and is not closed in good order.
 
 use super::Engine;
 use super::entry::Flags;
@@ -33,7 +34,6 @@ use super::pending::{Pending, PendingMut};
 use super::rules::spread_of;
 use super::shard::Shard;
 use crate::ids::Timestamp;
-use crate::sync::Ordering;
 
 /// Times that an attempt in doubt is handed over again without waiting.
 pub(super) const CRASH_REDELIVERIES_AT_ONCE: u32 = 8;
@@ -107,10 +107,13 @@ impl Engine {
         }
     }
 
-    /// Whether a request that is overdue may have been acted on before the engine was recovered, and no poll has
-    /// seen all of those yet. A store that is closed meanwhile was not left in good order.
-    pub(super) fn is_suspicious(&self) -> bool {
-        self.rules.is_suspicious.load(Ordering::Acquire)
+    /// A poll has seen all that was overdue, and what may have been acted on is marked. Until then the store says
+    /// that it is not, whoever closes it.
+    pub(super) fn settle_suspicion(&self) {
+        if let Some(durable) = &self.durable {
+            durable.commit.set_unsettled(false);
+            durable.control.log(&self.opened());
+        }
     }
 }
 

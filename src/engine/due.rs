@@ -46,6 +46,7 @@ impl Shard {
                 Phase::Waiting | Phase::InLine => {
                     if suspicion.is_some_and(|suspicion| suspicion.holds_for(self.pending(index))) {
                         self.entry_mut(index).flags.set(Flags::REDELIVERY, true);
+                        self.log(Change::Examined, index);
                     }
                     self.sight(index, now, trash, |due, grace| {
                         // A gap may be from before the clock stepped back.

@@ -7,7 +7,7 @@ use super::recovery::RecoveryReport;
 use super::snapshot::Snapshots;
 use crate::persistence::commit::{Commit, Undurable};
 use crate::persistence::record::Record;
-use crate::persistence::{Store, StoreError};
+use crate::persistence::{Durability, Store, StoreError};
 use crate::sync::{Arc, Mutex};
 
 /// An engine's store, opened for writing.
@@ -84,7 +84,11 @@ impl Engine {
         Record::Opened {
             epoch: self.settings.epoch,
             shards: self.shards.len() as u32,
-            durability: self.settings.durability,
+            // As long as something is suspect, because a writer before wrote otherwise, it stays so after a crash.
+            durability: match &self.durable {
+                Some(durable) if durable.commit.is_unsettled() => Durability::NoSync,
+                _ => self.settings.durability,
+            },
             next_intake: self.next_intake(),
         }
     }

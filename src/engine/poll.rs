@@ -310,8 +310,7 @@ impl<'e> Polling<'e> {
         let poller = self.poller();
         poller.gaps.caught_up();
         if poller.suspicion.take().is_some() {
-            let is_suspicious = &self.engine.rules.is_suspicious;
-            is_suspicious.store(false, Ordering::Release);
+            self.engine.settle_suspicion();
         }
     }
 

@@ -7,7 +7,7 @@ use crossbeam_utils::CachePadded;
 use siphasher::sip::SipHasher13;
 
 use crate::ids::RequestId;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize};
+use crate::sync::{AtomicU64, AtomicUsize};
 
 /// What all shards share.
 pub(super) struct Rules {
@@ -21,8 +21,6 @@ pub(super) struct Rules {
     pub(super) in_flight: CachePadded<AtomicUsize>,
     /// Pending requests that are in doubt, which the former do not count: nobody is at work on them.
     pub(super) in_doubt: AtomicUsize,
-    /// See [`Engine::is_suspicious`](super::Engine::is_suspicious).
-    pub(super) is_suspicious: AtomicBool,
 }
 
 /// Counts over the whole engine.
@@ -44,7 +42,6 @@ impl Rules {
             }),
             in_flight: CachePadded::new(AtomicUsize::new(0)),
             in_doubt: AtomicUsize::new(0),
-            is_suspicious: AtomicBool::new(false),
         }
     }
 

@@ -141,10 +141,10 @@ pub(super) fn recover(site: &Site<'_>) -> Result<Recovered, BuildError> {
         .counts
         .next_intake
         .store(next_intake.max(1), Ordering::Release);
-    rules.is_suspicious.store(is_suspicious, Ordering::Release);
     site.store.journal.begin(epoch, next)?;
     let journal = Arc::clone(&site.store.journal);
     let commit = Commit::new(journal, site.settings.durability, epoch, next);
+    commit.set_unsettled(is_suspicious);
     fill_in(&mut report, &tail);
     report.pending = pending as u64;
     report.remembered = remembered as u64;

@@ -15,7 +15,7 @@ use super::{Commit, NO_POLL, Undurable};
 use crate::ids::Timestamp;
 use crate::persistence::error::StoreError;
 use crate::persistence::journal::{Frame, Lsn};
-use crate::sync::{MutexGuard, Ordering};
+use crate::sync::{MutexGuard, Ordering, yield_now};
 
 /// What a round is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub(super) struct Turn {
     durable: Lsn,
     /// How many wait for a round, by its number, even or odd.
     waiting: [usize; 2],
+    /// How many may be there for the next round: those whom the last one answered, and those who waited already.
+    expected: usize,
     over: Option<Over>,
     /// The memory of the round before the last.
     spare: Batch,
@@ -83,6 +85,7 @@ impl Turn {
             written: last,
             durable: last,
             waiting: [0; 2],
+            expected: 0,
             over: None,
             spare: Batch::default(),
         }
@@ -113,6 +116,11 @@ impl Turn {
             Order::Sync => lsn <= self.durable,
             Order::Say(_) => false,
         }
+    }
+
+    /// How many the next round is for already, its leader included.
+    fn come(&self) -> usize {
+        1 + self.waiting[self.round.wrapping_add(1) % 2]
     }
 
     /// The condition variable of the round that will reach this, while somebody leads.
@@ -187,6 +195,10 @@ impl Commit {
     /// Leads a round, from taking what has gathered to waking those it was for.
     fn lead<'a>(&'a self, mut turn: MutexGuard<'a, Turn>, order: Order) -> MutexGuard<'a, Turn> {
         debug_assert!(!turn.leading && turn.over.is_none());
+        turn.leading = true;
+        if order == Order::Sync {
+            turn = self.gather(turn);
+        }
         let (batch, news) = self.take(&mut turn, order);
         drop(turn);
 
@@ -212,13 +224,33 @@ impl Commit {
                 self.end(&mut turn, Over::Failed(error, lost));
             }
         }
+        turn.expected = 1 + turn.waiting[0] + turn.waiting[1];
         self.pass_on(&turn);
+        turn
+    }
+
+    /// Gives those whom the round before has answered the time to come again, as long as some of them do and until
+    /// most have.
+    ///
+    /// They are about to run, or running: what they append now need not wait for another sync. The last ones are not
+    /// waited for, but wake up while the journal syncs. Whoever calls alone expects nobody.
+    fn gather<'a>(&'a self, mut turn: MutexGuard<'a, Turn>) -> MutexGuard<'a, Turn> {
+        let mut come = turn.come();
+        let most = turn.expected - turn.expected / 4;
+        while come < most {
+            drop(turn);
+            yield_now();
+            turn = self.turn.lock();
+            if turn.come() == come {
+                break;
+            }
+            come = turn.come();
+        }
         turn
     }
 
     /// Begins a round.
     fn take(&self, turn: &mut Turn, order: Order) -> (Batch, News) {
-        turn.leading = true;
         turn.syncing = order != Order::Write;
         turn.round = turn.round.wrapping_add(1);
         let spare = std::mem::take(&mut turn.spare);
@@ -287,7 +319,7 @@ impl Commit {
             Order::Say(Word::Closing) => {
                 news.durable = self.make_durable(last)?;
                 self.put_frame(&Frame {
-                    closing: true,
+                    closing: !self.is_unsettled(),
                     ..self.frame(base, 0, &[], news)
                 })?;
                 self.make_durable(last)?;

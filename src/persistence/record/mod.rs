@@ -15,6 +15,8 @@
 
 mod decode;
 mod encode;
+#[cfg(test)]
+mod golden;
 mod layout;
 mod raw;
 mod reread;

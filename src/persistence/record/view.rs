@@ -1,5 +1,8 @@
 //! [`RecordView`]: a record as a tool shows it.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use serde::Serialize;
@@ -126,7 +129,7 @@ enum Subject<'a> {
         shards: u32,
         durability: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        interval_ms: Option<u128>,
+        interval_ms: Option<f64>,
         next_intake: u64,
     },
     Marked {
@@ -184,7 +187,9 @@ impl<'a> Subject<'a> {
             } => {
                 let (durability, interval_ms) = match durability {
                     Durability::Sync => ("sync", None),
-                    Durability::Interval(interval) => ("interval", Some(interval.as_millis())),
+                    Durability::Interval(interval) => {
+                        ("interval", Some(interval.as_secs_f64() * 1000.0))
+                    }
                     Durability::NoSync => ("no_sync", None),
                 };
                 Self::Opened {
@@ -276,7 +281,8 @@ impl CourseView {
 }
 
 impl<'a> Frame<'a> {
-    /// Its records, as a tool shows them. Where the bytes between two records are none, the error is the last item.
+    /// Its records, as a tool shows them. One that cannot be read is an error in its place; where not even its length
+    /// can be, the error is the last.
     pub fn views(&self) -> impl Iterator<Item = Result<RecordView<'a>, StoreError>> + use<'a> {
         let base = self.base;
         views(self.records, Some(base), move || {
@@ -286,7 +292,8 @@ impl<'a> Frame<'a> {
 }
 
 impl<'a> ChunkBlock<'a> {
-    /// Its records, as a tool shows them. Where the bytes between two records are none, the error is the last item.
+    /// Its records, as a tool shows them. One that cannot be read is an error in its place; where not even its length
+    /// can be, the error is the last.
     pub fn views(&self) -> impl Iterator<Item = Result<RecordView<'a>, StoreError>> + use<'a> {
         let as_of = self.as_of;
         views(self.records, None, move || {

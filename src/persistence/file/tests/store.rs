@@ -112,7 +112,7 @@ fn a_store_opened_to_be_read_is_read_and_cannot_be_written() {
 fn an_option_out_of_its_range_is_refused_before_anything_is_made() {
     let scratch = Scratch::new();
     let path = scratch.path().join("store");
-    for bytes in [0, (64 << 10) - 1, (1 << 30) + 1] {
+    for bytes in [0, (4 << 10) - 1, (1 << 30) + 1] {
         let options = FileOptions::new().segment_bytes(bytes);
         let error = Store::open(&path, options).unwrap_err();
         assert!(matches!(error, StoreError::Mismatch { .. }), "{error}");

@@ -1,6 +1,10 @@
 //! The journal in files, over a disk in memory.
 
+mod damage;
 mod disk;
+mod failing;
+mod refusals;
+mod torn;
 mod writing;
 
 use self::disk::MemoryDisk;
