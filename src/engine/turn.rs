@@ -75,6 +75,11 @@ impl<'e> Polling<'e> {
             if !shard.is_examining(index, intake) {
                 return;
             }
+            if self.failed {
+                // Nothing is released any more, so nobody is to be asked.
+                shard.wait(index);
+                return;
+            }
             decision = self.decide(&mut shard, index);
         }
         if let Decision::Consult(due) = decision {
