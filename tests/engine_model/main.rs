@@ -238,17 +238,6 @@ proptest! {
         }
     }
 
-    #[test]
-    fn an_engine_that_is_built_again_agrees_with_the_model(
-        shards in prop_oneof![Just(1usize), Just(8)],
-        operations in vec(operation_of_lives(), 1..80),
-    ) {
-        let mut pair = Pair::at_home(shards, REMEMBER);
-        for operation in &operations {
-            pair.apply(operation);
-        }
-    }
-
     /// How far a poll without budget left has looked ahead depends on the shards; everything else is the
     /// same.
     #[test]
@@ -271,6 +260,28 @@ proptest! {
         }
         let [one, eight] = pairs.each_ref().map(Pair::full_report);
         prop_assert_eq!(one, eight);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        // Each of them builds some engines.
+        cases: if cfg!(debug_assertions) { 100 } else { 1_000 },
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        rng_seed: RngSeed::Fixed(environment("DUEWHEEL_MODEL_SEED", 2026)),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn an_engine_that_is_built_again_agrees_with_the_model(
+        shards in prop_oneof![Just(1usize), Just(8)],
+        operations in vec(operation_of_lives(), 1..80),
+    ) {
+        let mut pair = Pair::at_home(shards, REMEMBER);
+        for operation in &operations {
+            pair.apply(operation);
+        }
     }
 }
 

@@ -295,7 +295,8 @@ impl Pair {
             .engine
             .reschedule(id.into(), schedule, revision, self.now);
         if let Ok(receipt) = &answered {
-            assert_eq!(lsn(receipt.position), self.positions[&id]);
+            let lsn = lsn(receipt.position);
+            assert_eq!(*self.positions.entry(id).or_insert(lsn), lsn);
             assert_eq!(receipt.state, RequestState::Scheduled);
         }
         assert_eq!(answered.map(|_| ()), expected);

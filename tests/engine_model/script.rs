@@ -160,7 +160,7 @@ pub(crate) struct Following<'a> {
     pub(crate) death: Option<Death>,
     /// The model, and how many consultations and commands there had been, when the poll died.
     pub(crate) died: Option<(Model, usize, usize)>,
-    /// The model when everything had been made durable for the last time.
+    /// The model when everything had been made durable for the last time before that.
     pub(crate) synced: Option<Model>,
     syncs: u32,
 }
@@ -211,7 +211,7 @@ impl Outside for Following<'_> {
         if self.death == Some(Death::Sync(self.syncs)) {
             self.dies(model);
         }
-        if self.death.is_some() {
+        if self.death.is_some() && self.died.is_none() {
             let mut synced = model.clone();
             synced.sync();
             self.synced = Some(synced);

@@ -408,7 +408,7 @@ impl Model {
                 self.fail(id, "busy", *retry_after, now);
             }
             // Its lease ran out: it has failed already.
-            Completion::Busy { .. } => {}
+            Completion::Busy { .. } => self.log(id),
         }
         Ok(self
             .requests

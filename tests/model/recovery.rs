@@ -171,6 +171,10 @@ impl Model {
             let known = known.get(id).filter(|known| known.at == ended.at);
             ended.past_span = known.is_none_or(|known| known.past_span);
         }
+        if let Some(last_poll) = last_poll {
+            self.tell(last_poll);
+        }
+        let kept = &journal.written;
         self.outcomes.clone_from(&kept.outcomes);
         for (number, location) in (0..).zip(&mut self.locations) {
             *location = Location::default();
