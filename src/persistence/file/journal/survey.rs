@@ -124,14 +124,9 @@ impl Survey {
             }
         };
         if !matches!(header, Head::Whole(_)) {
-            let found = "a header that does not match its checksum";
-            return Err(StoreError::damaged(place, 0, found, "the segment's header"));
+            return Err(headless(&place));
         }
-        if window.size() < binding.bytes {
-            let found = format!("the end of the file, {} bytes long", window.size());
-            let expected = format!("at least {} bytes", binding.bytes);
-            return Err(StoreError::damaged(place, window.size(), found, expected));
-        }
+        check_size(&binding, window.size(), &place)?;
         if let Some(behind) = self.bound.last()
             && behind.binding.epoch < binding.epoch
         {
@@ -173,7 +168,12 @@ impl Survey {
 }
 
 /// Whether the segment is this store's, of this number, and in a form known here.
-fn check_header(header: &Header, store: u128, number: u64, place: &str) -> Result<(), StoreError> {
+pub(super) fn check_header(
+    header: &Header,
+    store: u128,
+    number: u64,
+    place: &str,
+) -> Result<(), StoreError> {
     let mismatch = |what: &str, found: String, expected: String| {
         Err(StoreError::Mismatch {
             what: format!("{place}: {what}"),
@@ -212,7 +212,22 @@ fn check_header(header: &Header, store: u128, number: u64, place: &str) -> Resul
     Ok(())
 }
 
-fn unbound(place: &str, though: &str) -> StoreError {
+/// Whether the file is as long as it was when the segment was bound.
+pub(super) fn check_size(binding: &Binding, bytes: u64, place: &str) -> Result<(), StoreError> {
+    if bytes >= binding.bytes {
+        return Ok(());
+    }
+    let found = format!("the end of the file, {bytes} bytes long");
+    let expected = format!("at least {} bytes", binding.bytes);
+    Err(StoreError::damaged(place, bytes, found, expected))
+}
+
+pub(super) fn headless(place: &str) -> StoreError {
+    let found = "a header that does not match its checksum";
+    StoreError::damaged(place, 0, found, "the segment's header")
+}
+
+pub(super) fn unbound(place: &str, though: &str) -> StoreError {
     StoreError::damaged(
         place,
         BINDING,
@@ -222,7 +237,7 @@ fn unbound(place: &str, though: &str) -> StoreError {
 }
 
 /// The segment of number `absent` is not there, though there is one behind it.
-fn missing(behind: u64, absent: u64) -> StoreError {
+pub(super) fn missing(behind: u64, absent: u64) -> StoreError {
     StoreError::damaged(
         segment::name(behind),
         0,

@@ -5,6 +5,6 @@ mod directory;
 mod disk;
 mod faults;
 mod faulty;
-mod golden;
+pub(super) mod golden;
 mod scratch;
 mod snapshots;
