@@ -214,7 +214,7 @@ impl Inspection<'_> {
         let Some(bound) = seen.bound() else {
             if role == SegmentRole::Ahead && window.end_of_written(FRAMES)?.is_none() {
                 self.report.role = role;
-                if behind.is_some_and(|behind| matches!(behind.header, Head::Whole(_))) {
+                if behind.is_some() {
                     self.note(unbound(&name, "there is another one behind it"))?;
                 }
                 return Ok(());

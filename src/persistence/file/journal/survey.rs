@@ -22,10 +22,8 @@ pub(super) struct Survey {
     pub(super) sizes: BTreeMap<u64, u64>,
     /// Those to be read, in order; the last is the last that was ever written. Empty where none was.
     pub(super) bound: Vec<Bound>,
-    /// Those behind, made ahead: nothing was written to them.
-    pub(super) unused: Vec<u64>,
-    /// The one taken last has a header.
-    is_witness: bool,
+    /// The one behind, made ahead: nothing was written to it.
+    pub(super) unused: Option<u64>,
 }
 
 /// A segment that was written.
@@ -65,7 +63,6 @@ pub(super) fn survey(disk: &dyn Disk, store: u128, from: &Positions) -> Result<S
         found.take(sight, store, number)?;
     }
     found.bound.reverse();
-    found.unused.reverse();
     found.check_begin(from)?;
     Ok(found)
 }
@@ -110,7 +107,7 @@ impl Survey {
         }
         let binding = match binding {
             Head::Whole(binding) => binding,
-            _ if !self.bound.is_empty() || self.is_witness => {
+            _ if !self.bound.is_empty() || self.unused.is_some() => {
                 return Err(unbound(&place, "there is another one behind it"));
             }
             // Made ahead, and perhaps torn at that: as long as nothing was ever written to it, all is well.
@@ -118,8 +115,7 @@ impl Survey {
                 if window.end_of_written(FRAMES)?.is_some() {
                     return Err(unbound(&place, "there are frames in it"));
                 }
-                self.is_witness = matches!(header, Head::Whole(_));
-                self.unused.push(number);
+                self.unused = Some(number);
                 return Ok(());
             }
         };
@@ -143,8 +139,8 @@ impl Survey {
         let floor = from.floor();
         let Some(first) = self.bound.first() else {
             let known = from.0.iter().copied().max().unwrap_or_default();
-            return match self.unused.first() {
-                Some(first) if *first != 1 => Err(missing(*first, 1)),
+            return match self.unused {
+                Some(number) if number != 1 => Err(missing(number, 1)),
                 _ if known > Lsn(0) => Err(StoreError::damaged(
                     segment::name(1),
                     0,
