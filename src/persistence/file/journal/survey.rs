@@ -1,6 +1,6 @@
 //! The survey: which segments there are, what each says it follows on, and which of them are to be read.
 //!
-//! The *last* segment is the newest whose binding can be read; the ones behind it were made ahead and hold nothing.
+//! The *last* segment is the newest whose binding can be read; one behind it may be made ahead, and holds nothing.
 //! From there the survey goes back, each segment following on the one before it, to the first whose binding says that
 //! all records before it are in the snapshots: what stands before that is waiting to be dropped, and not looked at.
 
@@ -107,8 +107,9 @@ impl Survey {
         }
         let binding = match binding {
             Head::Whole(binding) => binding,
-            // Made ahead, and perhaps torn at that: as long as nothing was ever written to it, all is well.
-            _ if self.bound.is_empty() => {
+            // Made ahead, and perhaps torn at that: as long as nothing was ever written to it, all is well. No second one
+            // is made ahead of it.
+            _ if self.bound.is_empty() && self.unused.is_empty() => {
                 if window.end_of_written(FRAMES)?.is_some() {
                     return Err(unbound(&place));
                 }
