@@ -201,7 +201,7 @@ impl State {
     fn sync(&mut self, file: FileId, order: u64, fault: Option<Fault>) -> io::Result<()> {
         let synced = self.files.get_mut(&file).expect("files are kept");
         let strays = match fault {
-            Some(Fault::Error) => synced.settle(&mut self.dice),
+            Some(Fault::Error) => synced.fail_to_sync(&mut self.dice),
             _ => synced.sync(order),
         };
         self.go_astray(strays);
