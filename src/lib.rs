@@ -93,6 +93,7 @@ pub use wheel::{Advance, Fired, Handle, Wheel};
 #[cfg(test)]
 extern crate self as duewheel;
 #[cfg(test)]
+#[allow(dead_code)] // Not all of them are of use in here.
 #[path = "../tests/json_common/strategies.rs"]
 mod strategies;
 
