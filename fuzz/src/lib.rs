@@ -1,7 +1,8 @@
 //! What the fuzz targets do with their input, for the targets and for the replay of inputs without
 //! a fuzzer.
 //!
-//! Operations, model and comparison are those of the model tests; worlds are those of the simulation.
+//! Operations, model and comparison are those of the model tests; worlds are those of the simulation; files lie on
+//! the simulated disk.
 
 // It has no tests, and its operations derive `Arbitrary` only outside of tests.
 #![cfg(not(test))]
@@ -19,6 +20,8 @@ mod desk;
 #[allow(dead_code)]
 #[path = "../../tests/simulation/dice.rs"]
 mod dice;
+#[path = "../../tests/disk/mod.rs"]
+mod disk;
 #[path = "../../tests/simulation/follower.rs"]
 mod follower;
 #[path = "../../tests/simulation/ledger.rs"]
@@ -32,6 +35,8 @@ mod trace;
 #[allow(dead_code)]
 #[path = "../../tests/simulation/world.rs"]
 mod world;
+
+mod snapshots;
 
 use std::fmt::Debug;
 
@@ -110,7 +115,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     Target {
         name: "wheel_ops",
         counts: "advances went on with an unfinished tick",
@@ -134,7 +139,18 @@ pub const TARGETS: [Target; 3] = [
             Some(trace.text())
         },
     },
+    Target {
+        name: "snapshot_decode",
+        counts: "of them were what they stood for",
+        run: |input| Some(snapshot_decode(input)),
+        show: |input| Some(format!("{input:02x?}")),
+    },
 ];
+
+/// Reads these bytes as a part of a snapshot; panics where something comes of them that was not written.
+pub fn snapshot_decode(input: &[u8]) -> Outcome {
+    snapshots::decode(input)
+}
 
 /// Lives a world whose throws are these bytes; panics where the engine breaks a promise, or parts from its model.
 pub fn engine_world(input: &[u8]) -> Outcome {

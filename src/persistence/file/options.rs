@@ -33,7 +33,7 @@ impl FileOptions {
 
     /// Bytes of a new segment of the journal: 4 KiB to 1 GiB, by default 64 MiB. Two of them are set aside on the
     /// disk at any time, and each is given back once snapshots hold what is in it: the smaller they are, the sooner,
-    /// and the more often a writer waits for a new one. Segments that there are stay as they are.
+    /// and the more often a writer waits for a new one. For a frame that fits in none a larger one is made.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.journal.segment_bytes = bytes;
