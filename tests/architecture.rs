@@ -45,9 +45,16 @@ fn module(file: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// The lines of a file that are code, up to its unit tests.
+/// The lines of a file that are code, up to its unit tests. A file that is for tests alone has none.
 fn code(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap();
+    let for_tests = ["#![cfg(test)]", "#![cfg(all(test,"];
+    if text
+        .lines()
+        .any(|line| for_tests.iter().any(|mark| line.starts_with(mark)))
+    {
+        return Vec::new();
+    }
     text.lines()
         .take_while(|line| *line != "#[cfg(test)]")
         .filter(|line| !line.trim_start().starts_with("//"))
@@ -138,10 +145,11 @@ fn only_the_clock_and_the_driver_know_real_time() {
         for line in code(&file) {
             let real = ["SystemTime", "Instant", "thread::", "sleep("];
             // `wakeup.rs` has a `sleep` of its own, which waits on a condition variable.
-            let real = if name == "engine/wakeup.rs" {
-                &real[..3]
-            } else {
-                &real[..]
+            // A recovery shares its work out among threads, which end before it does.
+            let real = match &*name {
+                "engine/wakeup.rs" => &real[..3],
+                name if name.starts_with("engine/recovery/") => &real[..2],
+                _ => &real[..],
             };
             assert!(
                 !real.iter().any(|word| line.contains(word)),

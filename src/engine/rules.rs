@@ -7,7 +7,7 @@ use crossbeam_utils::CachePadded;
 use siphasher::sip::SipHasher13;
 
 use crate::ids::RequestId;
-use crate::sync::{AtomicU64, AtomicUsize};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize};
 
 /// What all shards share.
 pub(super) struct Rules {
@@ -16,9 +16,13 @@ pub(super) struct Rules {
     /// What every intake and every end changes: on a cache line of its own, so that it takes nothing along that
     /// is only read.
     pub(super) counts: CachePadded<Counts>,
-    /// Pending requests that are released and whose attempt has not ended. `SeqCst`: who ends one changes this and
+    /// Pending requests that are at the router or on their way there. `SeqCst`: who ends one changes this and
     /// then reads whether the driver waits for that, while the driver says that it waits and then reads this.
     pub(super) in_flight: CachePadded<AtomicUsize>,
+    /// Pending requests that are in doubt, which the former do not count: nobody is at work on them.
+    pub(super) in_doubt: AtomicUsize,
+    /// See [`Engine::is_suspicious`](super::Engine::is_suspicious).
+    pub(super) is_suspicious: AtomicBool,
 }
 
 /// Counts over the whole engine.
@@ -39,6 +43,8 @@ impl Rules {
                 next_intake: AtomicU64::new(1),
             }),
             in_flight: CachePadded::new(AtomicUsize::new(0)),
+            in_doubt: AtomicUsize::new(0),
+            is_suspicious: AtomicBool::new(false),
         }
     }
 
@@ -51,6 +57,13 @@ impl Rules {
         form[1..].copy_from_slice(&id.value().to_le_bytes());
         SipHasher13::new_with_keys(key0, key1).hash(&form)
     }
+}
+
+/// The number of the shard, among so many, of a request with this hash.
+#[inline]
+pub(super) fn place_of(hash: u64, shards: usize) -> usize {
+    // The tag of the index is taken from the low half.
+    (hash >> 32) as usize & (shards - 1)
 }
 
 /// The number that spreads the retries of a request: another for each attempt, and the same whenever a run

@@ -6,7 +6,7 @@
 use std::io;
 
 use crate::persistence::disk::{Disk, DiskFile, DiskLock, OpenMode};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 
 /// A directory that is held, and given back when this is dropped.
 pub(super) struct HeldDisk {
@@ -14,6 +14,9 @@ pub(super) struct HeldDisk {
     read_only: bool,
     /// `None` where nobody can write the directory, so that nobody need be kept from it.
     _lock: Option<DiskLock>,
+    /// What the first sync of the names that failed said. Names that others had just made may be lost with it, and a
+    /// later sync would say "done" of them too: so none is tried again, and one is done at a time.
+    names_failed: Mutex<Option<(io::ErrorKind, String)>>,
 }
 
 impl HeldDisk {
@@ -22,6 +25,7 @@ impl HeldDisk {
             disk,
             read_only,
             _lock: lock,
+            names_failed: Mutex::new(None),
         }
     }
 
@@ -62,7 +66,13 @@ impl Disk for HeldDisk {
 
     fn sync_directory(&self) -> io::Result<()> {
         self.may_write()?;
-        self.disk.sync_directory()
+        let mut failed = self.names_failed.lock();
+        if let Some((kind, text)) = &*failed {
+            return Err(io::Error::new(*kind, text.clone()));
+        }
+        self.disk
+            .sync_directory()
+            .inspect_err(|error| *failed = Some((error.kind(), error.to_string())))
     }
 
     fn lock(&self, holder: &str) -> io::Result<DiskLock> {

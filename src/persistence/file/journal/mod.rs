@@ -108,15 +108,10 @@ impl FileJournal {
         options: JournalOptions,
     ) -> Result<Self, StoreError> {
         options.check()?;
-        Ok(Self::with_segments_of(disk, uuid, options.segment_bytes))
-    }
-
-    /// As [`open`](Self::open), with segments of any size, so that tests get to the end of one soon.
-    pub(crate) fn with_segments_of(disk: Arc<dyn Disk>, uuid: u128, segment_bytes: u64) -> Self {
-        Self {
-            stock: Stock::new(disk, uuid, segment_bytes),
+        Ok(Self {
+            stock: Stock::new(disk, uuid, options.segment_bytes),
             state: Mutex::new(State::New),
-        }
+        })
     }
 
     /// Does something with the writer; its error is the last.

@@ -16,12 +16,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::sectors::{SECTOR, Seal, is_blank};
 use crate::ids::Timestamp;
 use crate::persistence::journal::Lsn;
+use crate::persistence::record::RECORD_VERSION;
 
 /// The version of segments and frames that is written here.
 pub(super) const FORMAT: u16 = 1;
-
-/// The version of the records that are written here.
-pub(super) const RECORDS: u16 = 1;
 
 /// Where the binding stands.
 pub(super) const BINDING: u64 = SECTOR as u64;
@@ -152,7 +150,7 @@ impl Header {
     pub(super) fn new(store: u128, number: u64) -> Self {
         Self {
             format: FORMAT,
-            records: RECORDS,
+            records: RECORD_VERSION,
             store,
             number,
         }

@@ -35,6 +35,9 @@ struct Ahead {
     /// The number of the segment that is made, or is to be.
     number: u64,
     made: Option<Made>,
+    /// The one taken last is not bound yet. Until it is, none is made: the one made ahead is a witness that the one
+    /// before it was bound (see `survey`).
+    is_binding: bool,
     /// Frames appended since the last attempt to make it.
     frames_since: u32,
 }
@@ -61,6 +64,7 @@ impl Stock {
         let ahead = Ahead {
             number: 1,
             made: None,
+            is_binding: false,
             frames_since: 0,
         };
         Self {
@@ -103,6 +107,7 @@ impl Stock {
             None => self.make(ahead.number)?,
         };
         ahead.number = following(ahead.number)?;
+        ahead.is_binding = true;
         drop(ahead);
         self.grow(&mut made, bytes)?;
         Ok(made)
@@ -140,7 +145,7 @@ impl Stock {
 
     fn refill_from(&self, ahead: &mut Ahead) {
         ahead.frames_since = 0;
-        if ahead.made.is_none() {
+        if ahead.made.is_none() && !ahead.is_binding {
             // Whatever the error is: what is left of the current segment goes on serving, and the room tells.
             ahead.made = self.make(ahead.number).ok();
         }
@@ -256,13 +261,15 @@ impl Stock {
         }
     }
 
-    /// Writes a segment's binding; durable when it returns.
+    /// Writes the binding of the segment that was taken; durable when it returns.
     pub(super) fn bind(&self, made: &Made, binding: &Binding) -> Result<(), StoreError> {
         let sector = binding.sector(Seal::of(self.store, made.number));
         let written = made.file.write_all_at(BINDING, &sector);
         written
             .and_then(|()| made.file.sync())
-            .map_err(|error| self.failed("write", &segment::name(made.number), error))
+            .map_err(|error| self.failed("write", &segment::name(made.number), error))?;
+        self.ahead.lock().is_binding = false;
+        Ok(())
     }
 
     /// An error of the operating system's, with what was tried on which file.

@@ -1,17 +1,19 @@
 //! The survey: which segments there are, what each says it follows on, and which of them are to be read.
 //!
-//! The *last* segment is the newest whose binding can be read; the ones behind it were made ahead and hold nothing.
+//! The *last* segment is the newest whose binding can be read; the one behind it was made ahead and holds nothing. It is
+//! made when the last one was bound, and not before: so it is a witness of that, should the last one be lost.
 //! From there the survey goes back, each segment following on the one before it, to the first whose binding says that
 //! all records before it are in the snapshots: what stands before that is waiting to be dropped, and not looked at.
 
 use std::collections::BTreeMap;
 
 use super::sectors::{SECTOR, Seal};
-use super::segment::{self, BINDING, Binding, FORMAT, FRAMES, Head, Header, RECORDS};
+use super::segment::{self, BINDING, Binding, FORMAT, FRAMES, Head, Header};
 use super::window::Window;
 use crate::persistence::disk::Disk;
 use crate::persistence::error::StoreError;
 use crate::persistence::journal::{Lsn, Positions};
+use crate::persistence::record::RECORD_VERSION;
 
 /// The segments of a journal.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +24,8 @@ pub(super) struct Survey {
     pub(super) bound: Vec<Bound>,
     /// Those behind, made ahead: nothing was written to them.
     pub(super) unused: Vec<u64>,
+    /// The one taken last has a header.
+    is_witness: bool,
 }
 
 /// A segment that was written.
@@ -106,15 +110,18 @@ impl Survey {
         }
         let binding = match binding {
             Head::Whole(binding) => binding,
+            _ if !self.bound.is_empty() || self.is_witness => {
+                return Err(unbound(&place, "there is another one behind it"));
+            }
             // Made ahead, and perhaps torn at that: as long as nothing was ever written to it, all is well.
-            _ if self.bound.is_empty() => {
+            _ => {
                 if window.end_of_written(FRAMES)?.is_some() {
-                    return Err(unbound(&place));
+                    return Err(unbound(&place, "there are frames in it"));
                 }
+                self.is_witness = matches!(header, Head::Whole(_));
                 self.unused.push(number);
                 return Ok(());
             }
-            _ => return Err(unbound(&place)),
         };
         if !matches!(header, Head::Whole(_)) {
             let found = "a header that does not match its checksum";
@@ -181,11 +188,11 @@ fn check_header(header: &Header, store: u128, number: u64, place: &str) -> Resul
             FORMAT.to_string(),
         );
     }
-    if header.records != RECORDS {
+    if header.records != RECORD_VERSION {
         return mismatch(
             "version of the records",
             header.records.to_string(),
-            RECORDS.to_string(),
+            RECORD_VERSION.to_string(),
         );
     }
     if header.store != store {
@@ -205,11 +212,11 @@ fn check_header(header: &Header, store: u128, number: u64, place: &str) -> Resul
     Ok(())
 }
 
-fn unbound(place: &str) -> StoreError {
+fn unbound(place: &str, though: &str) -> StoreError {
     StoreError::damaged(
         place,
         BINDING,
-        "what the segment follows on cannot be read, though the segment was written to",
+        format!("what the segment follows on cannot be read, though {though}"),
         "what it follows on",
     )
 }

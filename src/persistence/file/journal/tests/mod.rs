@@ -1,10 +1,14 @@
 //! The journal in files, over a disk in memory.
 
+mod damage;
 mod disk;
+mod failing;
+mod refusals;
+mod torn;
 mod writing;
 
 use self::disk::MemoryDisk;
-use super::{FileJournal, segment};
+use super::{FileJournal, JournalOptions, segment};
 use crate::ids::Timestamp;
 use crate::persistence::error::StoreError;
 use crate::persistence::journal::{Frame, Journal, JournalTail, Lsn, Positions};
@@ -16,7 +20,10 @@ const STORE: u128 = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
 const SMALL: u64 = 4096;
 
 fn journal(disk: &MemoryDisk) -> FileJournal {
-    FileJournal::with_segments_of(Arc::new(disk.clone()), STORE, SMALL)
+    let options = JournalOptions {
+        segment_bytes: SMALL,
+    };
+    FileJournal::open(Arc::new(disk.clone()), STORE, options).unwrap()
 }
 
 /// A frame, owned.
