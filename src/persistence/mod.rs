@@ -29,6 +29,7 @@ pub(crate) mod commit;
 mod contract;
 mod disk;
 mod error;
+mod file;
 mod journal;
 mod memory;
 pub(crate) mod record;
@@ -37,7 +38,9 @@ mod store;
 
 pub use disk::{Disk, DiskFile, DiskLock, OpenMode};
 pub use error::{Damage, StoreError};
+pub use file::{DirectoryDisk, FileOptions};
 pub use journal::{Durability, Frame, Journal, JournalTail, Lsn, Positions, Room, TornTail};
 pub use memory::MemoryStore;
+pub use record::{RecordView, check_records};
 pub use snapshots::{ChunkBlock, ChunkRef, ChunkWriter, FoundSnapshots, Manifest, SnapshotStore};
 pub use store::{Store, StoreIdentity};

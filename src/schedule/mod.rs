@@ -28,7 +28,6 @@ pub use point_in_time::{PointInTime, PointInTimeError};
 pub use retry::RetryPolicy;
 use rules::{DEFAULT_RULES, Rules};
 pub use rules::{ExhaustedRule, MediaWindow, MissedPolicy};
-pub(crate) use stored::StoredScheduleError;
 
 /// A processing time and the condition under which the request is released there.
 ///

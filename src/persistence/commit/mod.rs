@@ -89,6 +89,8 @@ struct Marks {
     durable_told: AtomicU64,
     /// Writer threads there are.
     writers: AtomicU64,
+    /// What the writer before has left open is open still.
+    unsettled: AtomicBool,
 }
 
 /// No poll yet; no time that a poll has.
@@ -122,6 +124,7 @@ impl Commit {
                 polled_told: AtomicU64::new(NO_POLL),
                 durable_told: AtomicU64::new(last),
                 writers: AtomicU64::new(0),
+                unsettled: AtomicBool::new(false),
             }),
         }
     }
@@ -204,6 +207,17 @@ impl Commit {
         self.say(Word::Closing)
     }
 
+    /// Whether something is open that the writer before has left so: as long as it is, [`close`](Self::close) does not
+    /// say that the store is closed in good order.
+    pub(crate) fn set_unsettled(&self, unsettled: bool) {
+        self.marks.unsettled.store(unsettled, Ordering::Release);
+    }
+
+    /// What [`set_unsettled`](Self::set_unsettled) said last.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.marks.unsettled.load(Ordering::Acquire)
+    }
+
     /// Whether the journal has room for further intake.
     pub(crate) fn room(&self) -> Room {
         self.journal.room()
@@ -251,7 +265,7 @@ impl Commit {
     }
 
     /// The time of the last poll, where there was one.
-    fn last_polled(&self) -> Option<Timestamp> {
+    pub(crate) fn last_polled(&self) -> Option<Timestamp> {
         match self.marks.polled.load(Ordering::Acquire) {
             NO_POLL => None,
             millis => Some(Timestamp::from_millis(millis)),

@@ -329,7 +329,7 @@ impl Commit {
             Order::Say(Word::Closing) => {
                 news.durable = self.make_durable(last)?;
                 self.put_frame(&Frame {
-                    closing: true,
+                    closing: !self.is_unsettled(),
                     ..self.frame(base, 0, &[], news)
                 })?;
                 self.make_durable(last)?;

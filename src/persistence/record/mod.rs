@@ -15,9 +15,17 @@
 
 mod decode;
 mod encode;
+#[cfg(test)]
+mod golden;
 mod layout;
+mod raw;
+mod reread;
 #[cfg(test)]
 mod tests;
+// Waits for the adapters.
+#[allow(dead_code)]
+mod version;
+mod view;
 
 use std::borrow::Cow;
 
@@ -26,9 +34,17 @@ use crate::ids::{LocationId, Media, Priority, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, Why};
 use crate::schedule::ScheduleData;
 
-pub(crate) use decode::{Malformed, RawRecord, Records};
+// Some of these wait for the engine and the adapters.
+#[allow(unused_imports)]
 pub(crate) use encode::{encode, encode_ended, encode_request};
-pub(crate) use layout::{Kind, RECORD_VERSION};
+#[allow(unused_imports)]
+pub(crate) use layout::Kind;
+#[allow(unused_imports)]
+pub(crate) use raw::{Malformed, RawRecord, Records};
+pub use reread::check_records;
+#[allow(unused_imports)]
+pub(crate) use version::{RECORD_VERSION, check_version, current_form};
+pub use view::RecordView;
 
 /// What happened to a pending request. The numbers are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
