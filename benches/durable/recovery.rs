@@ -37,7 +37,8 @@ pub(crate) fn open(folder: &Folder, requests: usize) -> Engine {
     let store = Store::open(folder.path(), FileOptions::new()).expect("a store");
     let engine = Engine::builder()
         .store(store)
-        .max_pending(2 * requests)
+        // The caller of the snapshots takes in more than it cancels.
+        .max_pending(2 * requests + 5_000_000)
         .durability(Durability::Interval(Duration::from_millis(5)));
     engine
         .build(Arc::new(Nobody))
