@@ -274,6 +274,13 @@ mod unix {
             Ok(self.0.metadata()?.len())
         }
 
+        fn truncate(&self, bytes: u64) -> io::Result<()> {
+            if self.size()? > bytes {
+                self.0.set_len(bytes)?;
+            }
+            Ok(())
+        }
+
         #[cfg(any(
             target_os = "linux",
             target_os = "android",
@@ -389,6 +396,13 @@ mod portable {
 
         fn allocate(&self, bytes: u64) -> io::Result<()> {
             allocate_by_writing(self, bytes)
+        }
+
+        fn truncate(&self, bytes: u64) -> io::Result<()> {
+            if self.size()? > bytes {
+                self.0.lock().set_len(bytes)?;
+            }
+            Ok(())
         }
     }
 }
