@@ -236,7 +236,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn no_edit_of_a_record_panics(sample in sample(), edits in vec((any::<Index>(), any::<u8>()), 1..4)) {
