@@ -78,6 +78,8 @@ pub(crate) enum Reason {
     Conflict,
     Full,
     StaleLease,
+    Unavailable,
+    Indeterminate,
 }
 
 impl Failure {

@@ -101,6 +101,12 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// As the operating system says; `StorageFull` where there is no room.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
+
+    /// Gives back all room behind this size, where the file is larger.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn truncate(&self, bytes: u64) -> io::Result<()>;
 }
 
 impl dyn DiskFile + '_ {

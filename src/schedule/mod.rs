@@ -12,6 +12,10 @@ mod point_in_time;
 mod retry;
 mod rules;
 mod stored;
+#[cfg(test)]
+#[allow(dead_code)] // Not all of them are of use in here.
+#[path = "../../tests/json_common/strategies.rs"]
+pub(crate) mod strategies;
 mod zones;
 
 use std::time::Duration;
@@ -28,7 +32,6 @@ pub use point_in_time::{PointInTime, PointInTimeError};
 pub use retry::RetryPolicy;
 use rules::{DEFAULT_RULES, Rules};
 pub use rules::{ExhaustedRule, MediaWindow, MissedPolicy};
-pub(crate) use stored::StoredScheduleError;
 
 /// A processing time and the condition under which the request is released there.
 ///

@@ -18,6 +18,9 @@
 //!
 //! See [`PointInTime::from_zone_name`]: the request keeps its point in time, and the offset as its wall clock.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use postcard::ser_flavors::Flavor;

@@ -23,6 +23,8 @@ enum What {
     Size(u64),
     /// That which was set aside.
     Allocated(u64),
+    /// That which was left of it.
+    Cut(u64),
 }
 
 /// Written, and not durable yet. `order` counts over all files.
@@ -110,6 +112,28 @@ impl File {
         }
     }
 
+    /// Drops what is behind this size. What was to be made durable there before never is.
+    pub(crate) fn cut(&mut self, order: u64, size: u64) {
+        if size >= self.seen.size() {
+            return;
+        }
+        self.seen.set_size(size);
+        self.seen.trim();
+        let sectors = size.div_ceil(SECTOR_BYTES as u64);
+        self.reserved = self.reserved.min(sectors);
+        let behind = self.reserved as usize..self.seen.sectors();
+        let taken = behind.filter(|&index| self.seen.sector(index).is_some());
+        self.beyond = taken.count() as u64;
+        self.pending.retain(|change| match change.what {
+            What::Sector(index, _, Fate::Home) => (index as u64) < sectors,
+            _ => true,
+        });
+        self.pending.push(Change {
+            order,
+            what: What::Cut(size),
+        });
+    }
+
     /// Writes; `fate` says of each sector where it will go.
     pub(crate) fn write(
         &mut self,
@@ -181,6 +205,10 @@ impl File {
                 });
             }
             What::Size(size) | What::Allocated(size) => self.durable.set_size(size),
+            What::Cut(size) => {
+                self.durable.set_size(size);
+                self.durable.trim();
+            }
         }
         None
     }

@@ -50,6 +50,12 @@ struct Numbers {
     writing: BTreeSet<u64>,
 }
 
+/// A manifest that there is, and what is in it or wrong with it.
+struct Candidate {
+    number: u64,
+    read: Result<Manifest, StoreError>,
+}
+
 impl FileSnapshots {
     /// The snapshots of the store of this identity.
     ///
@@ -87,7 +93,7 @@ impl FileSnapshots {
     }
 
     /// All manifests by number, the newest first, each read and its chunks looked for.
-    fn manifests(&self) -> Result<Vec<(u64, Result<Manifest, StoreError>)>, StoreError> {
+    fn manifests(&self) -> Result<Vec<Candidate>, StoreError> {
         let Shared { disk, uuid, .. } = &*self.shared;
         let mut numbers: Vec<u64> = list(&**disk)?
             .iter()
@@ -104,7 +110,10 @@ impl FileSnapshots {
         };
         Ok(numbers
             .into_iter()
-            .map(|number| (number, read(number)))
+            .map(|number| Candidate {
+                number,
+                read: read(number),
+            })
             .collect())
     }
 
@@ -147,7 +156,7 @@ impl FileSnapshots {
         };
         let mut good = 0;
         let mut named = BTreeSet::new();
-        for (number, read) in manifests {
+        for Candidate { number, read } in manifests {
             let remove = || disk.remove(&FileName::Manifest(number).to_string());
             match read {
                 Ok(manifest) => {
@@ -193,8 +202,8 @@ impl FileSnapshots {
 impl SnapshotStore for FileSnapshots {
     fn find(&self) -> Result<FoundSnapshots, StoreError> {
         let mut found = FoundSnapshots::default();
-        for (_, read) in self.manifests()? {
-            match read {
+        for candidate in self.manifests()? {
+            match candidate.read {
                 Ok(manifest) => found.good.push(manifest),
                 Err(error) => found.bad.push(error),
             }
@@ -247,7 +256,8 @@ impl SnapshotStore for FileSnapshots {
         let newest = self
             .manifests()?
             .into_iter()
-            .find_map(|(number, read)| read.is_ok().then_some(number));
+            .find(|candidate| candidate.read.is_ok())
+            .map(|candidate| candidate.number);
         if newest.is_some_and(|newest| newest >= manifest.number) {
             return Err(StoreError::Mismatch {
                 what: "the number of a new manifest".to_owned(),

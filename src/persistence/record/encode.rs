@@ -218,7 +218,10 @@ fn append<Core: IntoBytes + zerocopy::Immutable>(
 ) {
     into.extend_from_slice(core.as_bytes());
     for part in variable {
-        into.extend_from_slice(part);
+        // Mostly there is nothing, and copying that is a call all the same.
+        if !part.is_empty() {
+            into.extend_from_slice(part);
+        }
     }
 }
 

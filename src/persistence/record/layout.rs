@@ -21,11 +21,6 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::Change;
 
-/// The version of the records' format, which the heads of files carry. It grows whenever bytes would be read
-/// otherwise than before, and so also when a default of schedule data changes (a plain schedule is stored as its time
-/// alone). Readers take this version and the one before it; there is none before the first.
-pub(crate) const RECORD_VERSION: u16 = 1;
-
 /// What a record is of. The numbers are part of the format; those of requests are [`Change`]'s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

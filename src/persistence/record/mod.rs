@@ -15,9 +15,16 @@
 
 mod decode;
 mod encode;
+#[cfg(test)]
+mod golden;
 mod layout;
+mod raw;
+mod reread;
 #[cfg(test)]
 mod tests;
+#[allow(dead_code)] // The adapters take it up.
+mod version;
+mod view;
 
 use std::borrow::Cow;
 
@@ -26,9 +33,14 @@ use crate::ids::{LocationId, Media, Priority, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, Why};
 use crate::schedule::ScheduleData;
 
-pub(crate) use decode::{Malformed, RawRecord, Records};
 pub(crate) use encode::{encode, encode_ended, encode_request};
-pub(crate) use layout::{Kind, RECORD_VERSION};
+#[cfg(test)]
+use layout::Kind;
+pub(crate) use raw::{Malformed, RawRecord, Records};
+pub use reread::check_records;
+#[allow(unused_imports)]
+pub(crate) use version::{RECORD_VERSION, check_version, current_form};
+pub use view::RecordView;
 
 /// What happened to a pending request. The numbers are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -235,11 +235,12 @@ impl Inspection<'_> {
         if !matches!(seen.header, Head::Whole(_)) {
             self.note(headless(&name))?;
         }
-        if let Err(error) = check_size(&bound.binding, seen.bytes, &name) {
+        let behind = behind.and_then(Seen::bound);
+        let size = check_size(&bound.binding, behind.as_ref(), seen.bytes, &name);
+        if let Err(error) = size {
             self.note(error)?;
         }
         let mut frames = Frames::new(window, seal, &bound.binding);
-        let behind = behind.and_then(Seen::bound);
         let end = behind.map_or(u64::MAX, |behind| behind.binding.end);
         self.frames(&mut frames, end)?;
         if let Some(behind) = behind {

@@ -122,7 +122,8 @@ impl Survey {
         if !matches!(header, Head::Whole(_)) {
             return Err(headless(&place));
         }
-        check_size(&binding, window.size(), &place)?;
+        let bytes = window.size();
+        check_size(&binding, self.bound.last(), bytes, &place)?;
         if let Some(behind) = self.bound.last()
             && behind.binding.epoch < binding.epoch
         {
@@ -208,13 +209,20 @@ pub(super) fn check_header(
     Ok(())
 }
 
-/// Whether the file is as long as it was when the segment was bound.
-pub(super) fn check_size(binding: &Binding, bytes: u64, place: &str) -> Result<(), StoreError> {
-    if bytes >= binding.bytes {
+/// Whether the file is as long as it was when the segment was bound, or, where there is one behind it, as far as that
+/// says that its frames go: what was set aside behind them may have been given back.
+pub(super) fn check_size(
+    binding: &Binding,
+    behind: Option<&Bound>,
+    bytes: u64,
+    place: &str,
+) -> Result<(), StoreError> {
+    let least = behind.map_or(binding.bytes, |behind| behind.binding.end);
+    if bytes >= least {
         return Ok(());
     }
     let found = format!("the end of the file, {bytes} bytes long");
-    let expected = format!("at least {} bytes", binding.bytes);
+    let expected = format!("at least {least} bytes");
     Err(StoreError::damaged(place, bytes, found, expected))
 }
 

@@ -8,3 +8,4 @@ mod faulty;
 pub(super) mod golden;
 mod scratch;
 mod snapshots;
+mod store;

@@ -102,7 +102,7 @@ fn a_snapshot_is_read_as_it_was_written_also_after_another_opening() {
     for snapshots in [snapshots, open(&scratch)] {
         let found = snapshots.find().unwrap();
         assert!(found.bad.is_empty(), "{:?}", found.bad);
-        assert_eq!(found.good, [manifest.clone()]);
+        assert_eq!(found.good, std::slice::from_ref(&manifest));
         assert_eq!(read(&snapshots, &manifest.chunks[0]).unwrap(), control);
         assert_eq!(read(&snapshots, &manifest.chunks[1]).unwrap(), shard);
         assert_eq!(read(&snapshots, &manifest.chunks[2]).unwrap(), []);
