@@ -20,6 +20,7 @@
 //! | `complete` | `lease`, `outcome` (`routed`, `busy`, `rejected`), `retry_after`? (with `busy`) | `completed`: `id`, `state` |
 //! | `status` | `id` | `status`: `id`, `location`, `state`, `outcome`, `due`, `attempts`, `revision` |
 //! | `report` | | `report`: `report` |
+//! | `snapshot` | | `snapshot`: `number`, `bytes` |
 //! | `advance` | `to` | `advanced`: `now` |
 //!
 //! Every command has one reply, in order, with the number of its line; blank lines are counted and
