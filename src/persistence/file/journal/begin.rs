@@ -6,6 +6,8 @@
 //! 2. What stands behind is saved to a file of its own.
 //! 3. A new segment names the last good frame, the new epoch and the next number. From here on, what stands behind
 //!    that frame is void.
+//! 4. The room behind it is given back: a process that is started again and again would else take a whole segment
+//!    each time.
 
 use super::replay::Found;
 use super::segment::{self, Binding, FRAMES, UNFINISHED};
@@ -58,6 +60,11 @@ pub(super) fn begin(
     };
     stock.bind(&made, &binding)?;
     stock.refill();
+    if let Some(last) = last
+        && last.number < number
+    {
+        stock.give_back(last.number, end);
+    }
     Ok((made, binding))
 }
 

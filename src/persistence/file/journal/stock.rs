@@ -166,6 +166,22 @@ impl Stock {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Gives back the room behind the last frame of a segment that is written no more.
+    pub(super) fn give_back(&self, number: u64, end: u64) {
+        let mut closed = self.closed.lock();
+        let Some(segment) = closed.iter_mut().find(|segment| segment.number == number) else {
+            return;
+        };
+        let name = segment::name(number);
+        let file = self.disk.open(&name, OpenMode::Write);
+        // Where it fails, it stays until the segment is dropped.
+        if file.and_then(|file| file.truncate(end)).is_ok() {
+            self.bytes
+                .fetch_sub(segment.bytes.saturating_sub(end), Ordering::Relaxed);
+            segment.bytes = segment.bytes.min(end);
+        }
+    }
+
     /// Takes note that a segment is written no more.
     pub(super) fn close(&self, closed: Closed) {
         self.closed.lock().push(closed);

@@ -192,4 +192,13 @@ impl DiskFile for MemoryFile {
         contents.calls.push(format!("allocate {}", self.name));
         Ok(())
     }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        let mut contents = self.disk.0.lock();
+        let file = contents.files.get_mut(&self.name);
+        let file = file.ok_or(io::ErrorKind::NotFound)?;
+        file.truncate(bytes as usize);
+        contents.calls.push(format!("truncate {}", self.name));
+        Ok(())
+    }
 }

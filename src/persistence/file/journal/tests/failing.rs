@@ -189,7 +189,6 @@ fn trimming_drops_whole_segments_and_never_the_current_one() {
         journal.begin(2, tail.highest.next()).unwrap();
         Pen {
             journal,
-            disk: disk.clone(),
             epoch: 2,
             next: 22,
             synced: 21,
