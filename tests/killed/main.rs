@@ -15,6 +15,7 @@
 
 mod bridge;
 mod folder;
+mod full;
 mod ledger;
 mod rounds;
 

@@ -53,7 +53,8 @@ pub(super) fn begin(
     };
     let bytes = found.survey.sizes.values().sum();
     stock.fill(bytes, closed(found, number), number);
-    let made = stock.take(0)?;
+    // On a full disk too what is there is to be had, and to be ended; the room behind the last segment is given back below.
+    let made = stock.take_what_fits()?;
     let binding = Binding {
         follows: found.end.link,
         end,
