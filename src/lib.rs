@@ -90,12 +90,9 @@ pub use schedule::{
 pub use telemetry::describe_metrics;
 pub use wheel::{Advance, Fired, Handle, Wheel};
 
-// Strategies for requests and schedules are shared with the integration tests, which know the crate by its name.
+// Strategies for schedules are shared with the integration tests, which know the crate by its name.
 #[cfg(test)]
 extern crate self as duewheel;
-#[cfg(test)]
-#[path = "../tests/json_common/strategies.rs"]
-mod strategies;
 
 /// The README's example is a test.
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 //! a fuzzer.
 //!
 //! Operations, model and comparison are those of the model tests; worlds are those of the simulation; records are
-//! compared by the crate itself.
+//! compared by the crate itself; files lie on the simulated disk.
 
 // It has no tests, and its operations derive `Arbitrary` only outside of tests.
 #![cfg(not(test))]
@@ -20,6 +20,8 @@ mod desk;
 #[allow(dead_code)]
 #[path = "../../tests/simulation/dice.rs"]
 mod dice;
+#[path = "../../tests/disk/mod.rs"]
+mod disk;
 #[path = "../../tests/simulation/follower.rs"]
 mod follower;
 #[path = "../../tests/simulation/ledger.rs"]
@@ -33,6 +35,8 @@ mod trace;
 #[allow(dead_code)]
 #[path = "../../tests/simulation/world.rs"]
 mod world;
+
+mod snapshots;
 
 use std::fmt::Debug;
 
@@ -112,7 +116,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     Target {
         name: "wheel_ops",
         counts: "advances went on with an unfinished tick",
@@ -135,6 +139,12 @@ pub const TARGETS: [Target; 4] = [
             let _ = std::panic::catch_unwind(|| world(input, trace.clone()).live());
             Some(trace.text())
         },
+    },
+    Target {
+        name: "snapshot_decode",
+        counts: "of them were what they stood for",
+        run: |input| Some(snapshot_decode(input)),
+        show: |input| Some(format!("{input:02x?}")),
     },
     Target {
         name: "frame_decode",
@@ -169,6 +179,11 @@ fn frame(records: &[u8]) -> Frame<'_> {
         closing: false,
         records,
     }
+}
+
+/// Reads these bytes as a part of a snapshot; panics where something comes of them that was not written.
+pub fn snapshot_decode(input: &[u8]) -> Outcome {
+    snapshots::decode(input)
 }
 
 /// Lives a world whose throws are these bytes; panics where the engine breaks a promise, or parts from its model.

@@ -108,7 +108,7 @@ impl<'a> Pending<'a> {
     }
 
     /// Its schedule, put together again where it is plain.
-    pub(super) fn to_schedule(&self) -> Option<ScheduleData> {
+    pub(super) fn to_schedule(self) -> Option<ScheduleData> {
         match self.entry.plan() {
             Plan::Immediate => None,
             Plan::Plain(offset) => Some(ScheduleData::from_plain(self.entry.due, offset)),

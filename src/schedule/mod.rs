@@ -12,6 +12,10 @@ mod point_in_time;
 mod retry;
 mod rules;
 mod stored;
+#[cfg(test)]
+#[allow(dead_code)] // Not all of them are of use in here.
+#[path = "../../tests/json_common/strategies.rs"]
+pub(crate) mod strategies;
 mod zones;
 
 use std::time::Duration;

@@ -197,11 +197,20 @@ impl State {
         Ok(())
     }
 
+    fn truncate(&mut self, file: FileId, bytes: u64, fault: Option<Fault>) -> io::Result<()> {
+        if matches!(fault, Some(Fault::Error | Fault::NoRoom)) {
+            return Err(device_error());
+        }
+        let order = self.operations;
+        self.file(file).cut(order, bytes);
+        Ok(())
+    }
+
     /// Makes durable what was written up to the operation `order`.
     fn sync(&mut self, file: FileId, order: u64, fault: Option<Fault>) -> io::Result<()> {
         let synced = self.files.get_mut(&file).expect("files are kept");
         let strays = match fault {
-            Some(Fault::Error) => synced.settle(&mut self.dice),
+            Some(Fault::Error) => synced.fail_to_sync(&mut self.dice),
             _ => synced.sync(order),
         };
         self.go_astray(strays);
@@ -279,5 +288,12 @@ impl DiskFile for OpenFile {
         let state = &mut *self.disk.state();
         let fault = state.begin(Operation::Allocate(self.name.clone(), bytes))?;
         state.allocate(self.file, bytes, fault)
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.check_mode()?;
+        let state = &mut *self.disk.state();
+        let fault = state.begin(Operation::Truncate(self.name.clone(), bytes))?;
+        state.truncate(self.file, bytes, fault)
     }
 }

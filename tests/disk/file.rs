@@ -19,7 +19,12 @@ pub(crate) enum Fate {
 enum What {
     /// The whole sector as it was in memory after the write.
     Sector(usize, Arc<Sector>, Fate),
+    /// The size that a write behind the end has made.
     Size(u64),
+    /// That which was set aside.
+    Allocated(u64),
+    /// That which was left of it.
+    Cut(u64),
 }
 
 /// Written, and not durable yet. `order` counts over all files.
@@ -67,8 +72,8 @@ impl File {
         &self.durable
     }
 
-    pub(crate) fn is_settled(&self) -> bool {
-        self.pending.is_empty()
+    pub(crate) fn is_durable(&self) -> bool {
+        self.seen.bytes() == self.durable.bytes()
     }
 
     /// Sectors that it takes of the disk's room.
@@ -90,7 +95,7 @@ impl File {
             .filter(|&index| self.seen.sector(index).is_some());
         self.beyond -= written.count() as u64;
         self.reserved = to as u64;
-        self.grow(order, size);
+        self.grow(order, size, What::Allocated(size));
     }
 
     /// How many sectors of room setting aside up to this one needs.
@@ -100,12 +105,33 @@ impl File {
         (from..to).map(|index| self.needs(index)).sum()
     }
 
-    fn grow(&mut self, order: u64, size: u64) {
+    fn grow(&mut self, order: u64, size: u64, what: What) {
         if size > self.seen.size() {
             self.seen.set_size(size);
-            let what = What::Size(size);
             self.pending.push(Change { order, what });
         }
+    }
+
+    /// Drops what is behind this size. What was to be made durable there before never is.
+    pub(crate) fn cut(&mut self, order: u64, size: u64) {
+        if size >= self.seen.size() {
+            return;
+        }
+        self.seen.set_size(size);
+        self.seen.trim();
+        let sectors = size.div_ceil(SECTOR_BYTES as u64);
+        self.reserved = self.reserved.min(sectors);
+        let behind = self.reserved as usize..self.seen.sectors();
+        let taken = behind.filter(|&index| self.seen.sector(index).is_some());
+        self.beyond = taken.count() as u64;
+        self.pending.retain(|change| match change.what {
+            What::Sector(index, _, Fate::Home) => (index as u64) < sectors,
+            _ => true,
+        });
+        self.pending.push(Change {
+            order,
+            what: What::Cut(size),
+        });
     }
 
     /// Writes; `fate` says of each sector where it will go.
@@ -120,7 +146,7 @@ impl File {
         let first = usize::try_from(offset / SECTOR_BYTES as u64).unwrap();
         let last = usize::try_from(end.div_ceil(SECTOR_BYTES as u64)).unwrap();
         self.beyond += (first..last).map(|index| self.needs(index)).sum::<u64>();
-        self.grow(order, end);
+        self.grow(order, end, What::Size(end));
         for index in self.seen.write(offset, bytes) {
             let sector = self.seen.sector(index).expect("it was written").clone();
             let what = What::Sector(index, sector, fate(index));
@@ -139,9 +165,24 @@ impl File {
         strays
     }
 
-    /// A sync that failed, or a crash: some of what was to be done is done, the rest never will be.
+    /// A sync that failed: some of what was written is on the medium, and the rest never will be. Room set aside is no
+    /// matter of what was written, and waits for the next sync.
+    pub(crate) fn fail_to_sync(&mut self, dice: &mut Dice) -> Vec<Stray> {
+        let pending = std::mem::take(&mut self.pending);
+        let (later, pending) = pending
+            .into_iter()
+            .partition(|change| matches!(change.what, What::Allocated(_)));
+        self.pending = later;
+        self.settle_those(pending, dice)
+    }
+
+    /// A crash: some of what was to be done is done, the rest never will be.
     pub(crate) fn settle(&mut self, dice: &mut Dice) -> Vec<Stray> {
         let pending = std::mem::take(&mut self.pending);
+        self.settle_those(pending, dice)
+    }
+
+    fn settle_those(&mut self, pending: Vec<Change>, dice: &mut Dice) -> Vec<Stray> {
         let survival = Survival::thrown(pending.len() as u64, dice);
         let mut strays = Vec::new();
         for (before, change) in pending.into_iter().enumerate() {
@@ -163,7 +204,11 @@ impl File {
                     sector,
                 });
             }
-            What::Size(size) => self.durable.set_size(size),
+            What::Size(size) | What::Allocated(size) => self.durable.set_size(size),
+            What::Cut(size) => {
+                self.durable.set_size(size);
+                self.durable.trim();
+            }
         }
         None
     }

@@ -23,8 +23,8 @@
 //! # Lies
 //!
 //! See [`Fault`]. After a sync of a file that failed, what it lost still reads as it was written, and the next sync
-//! says "done". After one of the directory that failed nothing can be changed any more until the next start, as
-//! journaling file systems have it.
+//! says "done"; but a size that was set aside is made durable by that. After a sync of the directory that failed nothing
+//! can be changed any more until the next crash, as journaling file systems have it.
 
 // Shared by `#[path]`: each of its users leaves some of it unused. They have the dice as `crate::dice`.
 #![allow(dead_code)]
@@ -165,10 +165,10 @@ impl SimulatedDisk {
         self.state().image()
     }
 
-    /// Whether nothing waits to be made durable.
-    pub(crate) fn is_settled(&self) -> bool {
+    /// Whether all that can be read is on the medium.
+    pub(crate) fn is_durable(&self) -> bool {
         let state = self.state();
-        state.names.is_settled() && state.files.values().all(File::is_settled)
+        state.names.is_durable() && state.files.values().all(File::is_durable)
     }
 
     /// The power fails, and this is found on the medium. The disk itself is left as it is, and may crash again in

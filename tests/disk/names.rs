@@ -72,8 +72,8 @@ impl Names {
         &self.durable
     }
 
-    pub(crate) fn is_settled(&self) -> bool {
-        self.pending.is_empty()
+    pub(crate) fn is_durable(&self) -> bool {
+        self.seen == self.durable
     }
 
     fn change(&mut self, change: Change) {

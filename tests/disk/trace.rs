@@ -11,6 +11,7 @@ pub(crate) enum Operation {
     Create(Arc<str>),
     Write(Arc<str>, u64, usize),
     Allocate(Arc<str>, u64),
+    Truncate(Arc<str>, u64),
     Sync(Arc<str>),
     Rename(Arc<str>, Arc<str>),
     Remove(Arc<str>),
@@ -25,6 +26,7 @@ impl fmt::Display for Operation {
                 write!(f, "write {name} at {offset}, {bytes} bytes")
             }
             Self::Allocate(name, bytes) => write!(f, "allocate {name} up to {bytes} bytes"),
+            Self::Truncate(name, bytes) => write!(f, "truncate {name} to {bytes} bytes"),
             Self::Sync(name) => write!(f, "sync {name}"),
             Self::Rename(from, to) => write!(f, "rename {from} to {to}"),
             Self::Remove(name) => write!(f, "remove {name}"),

@@ -32,6 +32,19 @@ fn after_a_failed_sync_the_next_one_says_done_for_what_is_lost() {
 }
 
 #[test]
+fn after_a_failed_sync_the_next_one_makes_durable_what_was_set_aside() {
+    let disk = SimulatedDisk::new(1);
+    let file = kept(&disk, "file", &[1; 512]);
+    file.allocate(2_048).unwrap();
+    file.write_all_at(512, &[2; 512]).unwrap();
+    disk.plan(disk.operations() + 1, Fault::Error);
+    file.sync().unwrap_err();
+    assert_eq!(crashes(&disk, |image| image.size("file")), [512, 2_048]);
+    file.sync().unwrap();
+    assert_eq!(crashes(&disk, |image| image.size("file")), [2_048]);
+}
+
+#[test]
 fn after_a_failed_sync_of_the_directory_nothing_can_be_changed() {
     let mut lost = 0;
     for seed in 0..50 {

@@ -32,7 +32,7 @@ pub use report::{RecoveryPhase, RecoveryProgress, RecoveryReport};
 use self::control::Control;
 use self::lanes::share;
 use self::load::Loaded;
-use self::restore::{Found, Restored, Subject};
+use self::restore::Restored;
 use super::cell::ShardCell;
 use super::config::{BuildError, EngineBuilder};
 use super::durable::Durable;
@@ -75,19 +75,6 @@ impl Site<'_> {
     fn place(&self, id: RequestId) -> (usize, u64) {
         let hash = self.rules.hash(id);
         (place_of(hash, self.settings.shards), hash)
-    }
-
-    fn found<'a>(&self, subject: Subject<'a>) -> Found<'a> {
-        let id = match &subject {
-            Subject::Pending(image) => image.id,
-            Subject::Ended { image, .. } => image.id,
-        };
-        let (place, hash) = self.place(id);
-        Found {
-            place,
-            hash,
-            subject,
-        }
     }
 
     fn tell(&self, progress: RecoveryProgress) {

@@ -162,7 +162,7 @@ fn a_heartbeat_is_heard_by_the_writer_thread() {
 
 #[test]
 fn who_waits_where_rounds_are_not_synced_is_answered_all_the_same() {
-    check(Some(3), || {
+    check(Some(2), || {
         let pair = pair(Durability::NoSync, FakeJournal::default());
         let other = pair.aside(Pair::call);
         let poll = pair.aside(|pair| {

@@ -60,7 +60,8 @@ pub(super) struct Turn {
     round: usize,
     /// The number of the last record taken by it.
     taken: Lsn,
-    /// What it takes is made durable.
+    /// What it takes is made durable. Exactly so: whoever is found to be covered by a round, and it has ended while
+    /// the next leader still gathers, must have been answered by it. Otherwise two might sleep where one is woken.
     syncing: bool,
     /// The number of the last record given to the journal.
     written: Lsn,
@@ -251,7 +252,7 @@ impl Commit {
 
     /// Begins a round.
     fn take(&self, turn: &mut Turn, order: Order) -> (Batch, News) {
-        turn.syncing = order != Order::Write;
+        turn.syncing = self.syncs(order);
         turn.round = turn.round.wrapping_add(1);
         let spare = std::mem::take(&mut turn.spare);
         let mut buffer = self.buffer.lock();
@@ -267,6 +268,15 @@ impl Commit {
             buffer.close();
         }
         (batch, news)
+    }
+
+    /// Whether a round makes durable what it takes.
+    fn syncs(&self, order: Order) -> bool {
+        match order {
+            Order::Write => false,
+            Order::Sync | Order::Say(Word::Closing) => true,
+            Order::Say(Word::Idle) => self.usual() == Order::Sync,
+        }
     }
 
     /// No further round.
@@ -328,7 +338,7 @@ impl Commit {
                 if batch.is_empty() {
                     self.put_frame(&self.frame(base, 0, &[], news))?;
                 }
-                if self.usual() == Order::Sync {
+                if self.syncs(order) {
                     news.durable = self.make_durable(last)?;
                 }
             }

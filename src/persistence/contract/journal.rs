@@ -248,8 +248,11 @@ pub(crate) fn numbers_may_be_left_out_between_two_openings(subject: &dyn Subject
     let store = subject.open();
     read(&*store.journal, &Positions::default());
     store.journal.begin(9, Lsn(100)).unwrap();
+    let journal = Arc::clone(&store.journal);
+    // The writer is then all that is left of this opening.
+    drop(store);
     let mut writer = Writer {
-        journal: store.journal,
+        journal,
         epoch: 9,
         next: 100,
         synced: 2,

@@ -239,6 +239,10 @@ pub(super) fn decode(
         let found = format!("it is of stream {}", header.stream);
         return damaged(12, &found, &format!("stream {}", chunk.stream));
     }
+    if header.body_bytes != 0 {
+        let found = format!("it says it has a body of {} bytes", header.body_bytes);
+        return damaged(40, &found, "blocks");
+    }
     let seed = header.seed();
     let mut sums = Sums::default();
     let mut offset = HEADER_BYTES as u64;
@@ -278,8 +282,8 @@ pub(super) fn decode(
                 })?;
             }
             END => {
-                let whole = body == sums.totals(size).as_bytes() && as_of == sums.as_of;
-                if !whole || offset != size {
+                let totals = body == sums.totals(size).as_bytes();
+                if !totals || head.count != 0 || as_of != sums.as_of || offset != size {
                     let found = format!("{} records in {} blocks", sums.records, sums.blocks);
                     return damaged(body_at, &found, "what the chunk's end says");
                 }

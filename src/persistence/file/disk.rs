@@ -41,13 +41,16 @@ impl DirectoryDisk {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let make = |path: &Path| {
-            match platform::create_directory(path) {
-                Ok(()) => {
-                    let parent = path.parent().unwrap_or(path);
-                    platform::Directory::open(parent)?.sync()
+            let made = platform::create_directory(path);
+            let named = || platform::Directory::open(path.parent().unwrap_or(path))?.sync();
+            match made {
+                Ok(()) => named(),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    // Whoever made it may have stopped before this. It may also be where this is not allowed, and
+                    // something else by this name shows when it is opened.
+                    let _ = named();
+                    Ok(())
                 }
-                // Something else by this name shows when it is opened.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
                 Err(error) => Err(error),
             }
         };
@@ -142,7 +145,19 @@ impl Disk for DirectoryDisk {
         let text: &dyn DiskFile = &file;
         text.write_all_at(0, holder.as_bytes())?;
         file.cut(holder.len() as u64)?;
-        Ok(DiskLock(Box::new(file)))
+        Ok(DiskLock(Box::new(HeldLock(file))))
+    }
+}
+
+/// A lock that is held.
+struct HeldLock(platform::OpenFile);
+
+/// Given back in so many words. Closing the file would do it too, but not while a child process that was just begun
+/// still has it open, until its own program takes over.
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        // Where it fails, closing the file is what is left.
+        let _ = self.0.unlock();
     }
 }
 
@@ -236,6 +251,10 @@ mod unix {
         pub(super) fn cut(&self, bytes: u64) -> io::Result<()> {
             self.0.set_len(bytes)
         }
+
+        pub(super) fn unlock(&self) -> io::Result<()> {
+            self.0.unlock()
+        }
     }
 
     impl DiskFile for OpenFile {
@@ -253,6 +272,13 @@ mod unix {
 
         fn size(&self) -> io::Result<u64> {
             Ok(self.0.metadata()?.len())
+        }
+
+        fn truncate(&self, bytes: u64) -> io::Result<()> {
+            if self.size()? > bytes {
+                self.0.set_len(bytes)?;
+            }
+            Ok(())
         }
 
         #[cfg(any(
@@ -341,6 +367,10 @@ mod portable {
         pub(super) fn cut(&self, bytes: u64) -> io::Result<()> {
             self.0.lock().set_len(bytes)
         }
+
+        pub(super) fn unlock(&self) -> io::Result<()> {
+            self.0.lock().unlock()
+        }
     }
 
     impl DiskFile for OpenFile {
@@ -366,6 +396,13 @@ mod portable {
 
         fn allocate(&self, bytes: u64) -> io::Result<()> {
             allocate_by_writing(self, bytes)
+        }
+
+        fn truncate(&self, bytes: u64) -> io::Result<()> {
+            if self.size()? > bytes {
+                self.0.lock().set_len(bytes)?;
+            }
+            Ok(())
         }
     }
 }

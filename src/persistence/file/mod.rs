@@ -20,7 +20,7 @@ mod options;
 mod sealed;
 mod snapshots;
 
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 use std::path::Path;

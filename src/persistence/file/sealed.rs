@@ -101,6 +101,9 @@ impl Header {
                 expected: format!("version {VERSION}, the only one this program reads"),
             });
         }
+        if layout.zero.get() != 0 {
+            return damaged(10, format!("{:#x}", layout.zero), "0");
+        }
         Ok(Self {
             magic,
             stream: layout.stream.get(),
@@ -172,6 +175,10 @@ pub(super) fn open<'a>(
     place: &str,
 ) -> Result<(Header, &'a [u8]), StoreError> {
     let header = Header::decode(bytes, magic, place)?;
+    if header.stream != 0 {
+        let found = format!("it is of stream {}", header.stream);
+        return Err(StoreError::damaged(place, 12, found, "0"));
+    }
     let (_, behind) = bytes.split_at(HEADER_BYTES);
     let expected = u64::from(header.body_bytes) + self::bytes(0);
     if bytes.len() as u64 != expected {

@@ -22,8 +22,7 @@ mod raw;
 mod reread;
 #[cfg(test)]
 mod tests;
-// Waits for the adapters.
-#[allow(dead_code)]
+#[allow(dead_code)] // The adapters take it up.
 mod version;
 mod view;
 
@@ -34,12 +33,9 @@ use crate::ids::{LocationId, Media, Priority, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, Why};
 use crate::schedule::ScheduleData;
 
-// Some of these wait for the engine and the adapters.
-#[allow(unused_imports)]
 pub(crate) use encode::{encode, encode_ended, encode_request};
-#[allow(unused_imports)]
-pub(crate) use layout::Kind;
-#[allow(unused_imports)]
+#[cfg(test)]
+use layout::Kind;
 pub(crate) use raw::{Malformed, RawRecord, Records};
 pub use reread::check_records;
 #[allow(unused_imports)]

@@ -7,7 +7,7 @@ use proptest::sample::{Index, select};
 
 use super::*;
 use crate::lifecycle::Rule;
-use crate::strategies;
+use crate::schedule::strategies;
 use crate::sync::Arc;
 
 /// A record with what it borrows, as strategies have nothing to borrow from.
@@ -236,7 +236,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn no_edit_of_a_record_panics(sample in sample(), edits in vec((any::<Index>(), any::<u8>()), 1..4)) {

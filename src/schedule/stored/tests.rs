@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::strategies::schedule;
+use crate::schedule::strategies::schedule;
 
 fn stored(schedule: &ScheduleData) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -68,7 +68,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// Whatever is read is one that the builder lets through, but for what moving may do.
     #[test]

@@ -1,8 +1,8 @@
 //! [`Frames`]: the frames of one segment, one after the other, and what stands where they end.
 
-use super::frame::{HEADER, Header};
+use super::frame::{HEADER, Header, may_begin};
 use super::sectors::{Marks, SECTOR, Seal, Written, is_blank, strip};
-use super::segment::{Binding, FRAMES, Link};
+use super::segment::{BINDING, Binding, FRAMES, Link};
 use super::window::Window;
 use crate::persistence::error::StoreError;
 use crate::persistence::journal::{Frame, Lsn};
@@ -98,6 +98,25 @@ impl Frames {
         }
     }
 
+    /// Those of a segment of which nothing is known, to be begun with [`resume`](Self::resume).
+    pub(super) fn unbound(window: Window, seal: Seal) -> Self {
+        Self {
+            window,
+            seal,
+            offset: BINDING,
+            next: Lsn(0),
+            link: Link::default(),
+            proven: FRAMES,
+            epoch: 0,
+            contents: Vec::new(),
+        }
+    }
+
+    /// Their writer's epoch.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
     /// The next frame. Where there is none, another call finds none either.
     pub(super) fn step(&mut self) -> Result<Step, StoreError> {
         let header = match self.header()? {
@@ -112,6 +131,28 @@ impl Frames {
         self.link = header.link(self.link);
         self.proven = self.proven.max(header.synced_bytes.min(self.offset));
         Ok(Step::Frame(header))
+    }
+
+    /// Goes on with the next frame whose header can be read, whatever it follows on; says whether there is one.
+    pub(super) fn resume(&mut self) -> Result<bool, StoreError> {
+        let mut offset = self.offset + SECTOR as u64;
+        loop {
+            let sectors = self.window.sectors(offset)?;
+            if sectors.is_empty() {
+                return Ok(false);
+            }
+            if let Some(header) = headers(sectors, offset, self.seal).next() {
+                self.offset = header.offset;
+                self.next = header.base;
+                self.epoch = header.epoch;
+                self.link = Link {
+                    last: Lsn(header.base.0 - 1),
+                    frame: header.previous,
+                };
+                return Ok(true);
+            }
+            offset += sectors.len() as u64;
+        }
     }
 
     /// The frame of the header that the last step has returned, with its records.
@@ -227,4 +268,20 @@ impl Frames {
             }),
         }))
     }
+}
+
+/// The headers that can be read in these sectors, the first of which stands at `offset`. A copy of a header in another
+/// place is none.
+pub(super) fn headers(
+    sectors: &[u8],
+    offset: u64,
+    seal: Seal,
+) -> impl Iterator<Item = Header> + use<'_> {
+    let places = (offset..).step_by(SECTOR);
+    let sectors = sectors.chunks_exact(SECTOR).zip(places);
+    sectors
+        .filter(|(sector, _)| may_begin(sector))
+        .filter_map(move |(sector, place)| {
+            Header::read(sector, seal).filter(|header| header.offset == place)
+        })
 }

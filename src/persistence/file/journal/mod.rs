@@ -14,6 +14,7 @@
 //! | `survey` | which segments there are, and which are to be read |
 //! | `replay`, `proof` | the journal's end: whole, torn or damaged |
 //! | `begin`, `writer`, `stock` | the new end, and what is written there |
+//! | `inspect` | all that is wrong with a journal, for whoever is to repair it |
 //!
 //! # What holds at every moment, whatever a crash leaves
 //! - A segment is bound (its binding is durable) before its first frame is written, and only after all of the one
@@ -25,6 +26,8 @@
 mod begin;
 mod frame;
 mod frames;
+#[cfg_attr(not(test), allow(dead_code))]
+mod inspect;
 mod proof;
 mod replay;
 mod sectors;

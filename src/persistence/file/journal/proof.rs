@@ -12,8 +12,8 @@
 //! | a sector without a mark, and no such frame | nothing says that it was ever written | torn |
 //! | nothing but zeros | nothing was written | the end |
 
-use super::frame::{Header, may_begin};
-use super::frames::{Change, Fault, Frames};
+use super::frame::Header;
+use super::frames::{Change, Fault, Frames, headers};
 use super::sectors::SECTOR;
 use crate::persistence::error::StoreError;
 use crate::persistence::journal::{Lsn, TornTail};
@@ -70,17 +70,7 @@ fn proof(frames: &mut Frames, end: u64, highest: &mut Lsn) -> Result<Option<Head
         if sectors.is_empty() {
             break;
         }
-        for (place, sector) in sectors.chunks_exact(SECTOR).enumerate() {
-            if !may_begin(sector) {
-                continue;
-            }
-            let Some(header) = Header::read(sector, seal) else {
-                continue;
-            };
-            // A copy of a frame in another place says nothing about this one.
-            if header.offset != offset + (place * SECTOR) as u64 {
-                continue;
-            }
+        for header in headers(sectors, offset, seal) {
             *highest = (*highest).max(Lsn(header.next().0 - 1));
             if header.synced >= next || header.synced_bytes > begin {
                 return Ok(Some(header));

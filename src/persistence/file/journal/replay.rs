@@ -106,21 +106,7 @@ impl Reading<'_> {
                 return Err(fault.change(frames.offset, frames.next).error(place));
             }
         }
-        if frames.offset != end
-            || frames.link != behind.binding.follows
-            || frames.next > behind.binding.next
-        {
-            return Err(StoreError::damaged(
-                frames.window.name(),
-                frames.offset,
-                format!("that the frames end with record {}", frames.link.last),
-                format!(
-                    "that they end at byte {end} with record {}, on which {} follows",
-                    behind.binding.follows.last,
-                    segment::name(behind.number)
-                ),
-            ));
-        }
+        check_seam(&frames, behind)?;
         Ok(frames)
     }
 
@@ -159,6 +145,28 @@ impl Reading<'_> {
         }
         Ok(step)
     }
+}
+
+/// Whether a segment's frames end where the segment behind says.
+pub(super) fn check_seam(frames: &Frames, behind: &Bound) -> Result<(), StoreError> {
+    let binding = &behind.binding;
+    let fits = frames.offset == binding.end
+        && frames.link == binding.follows
+        && frames.next <= binding.next;
+    if fits {
+        return Ok(());
+    }
+    Err(StoreError::damaged(
+        frames.window.name(),
+        frames.offset,
+        format!("that the frames end with record {}", frames.link.last),
+        format!(
+            "that they end at byte {} with record {}, on which {} follows",
+            binding.end,
+            binding.follows.last,
+            segment::name(behind.number)
+        ),
+    ))
 }
 
 /// Whether the journal goes as far as the snapshots, which were published when all they know was durable here.

@@ -22,10 +22,8 @@ pub(super) struct Survey {
     pub(super) sizes: BTreeMap<u64, u64>,
     /// Those to be read, in order; the last is the last that was ever written. Empty where none was.
     pub(super) bound: Vec<Bound>,
-    /// Those behind, made ahead: nothing was written to them.
-    pub(super) unused: Vec<u64>,
-    /// The one taken last has a header.
-    is_witness: bool,
+    /// The one behind, made ahead: nothing was written to it.
+    pub(super) unused: Option<u64>,
 }
 
 /// A segment that was written.
@@ -65,7 +63,6 @@ pub(super) fn survey(disk: &dyn Disk, store: u128, from: &Positions) -> Result<S
         found.take(sight, store, number)?;
     }
     found.bound.reverse();
-    found.unused.reverse();
     found.check_begin(from)?;
     Ok(found)
 }
@@ -110,7 +107,7 @@ impl Survey {
         }
         let binding = match binding {
             Head::Whole(binding) => binding,
-            _ if !self.bound.is_empty() || self.is_witness => {
+            _ if !self.bound.is_empty() || self.unused.is_some() => {
                 return Err(unbound(&place, "there is another one behind it"));
             }
             // Made ahead, and perhaps torn at that: as long as nothing was ever written to it, all is well.
@@ -118,20 +115,15 @@ impl Survey {
                 if window.end_of_written(FRAMES)?.is_some() {
                     return Err(unbound(&place, "there are frames in it"));
                 }
-                self.is_witness = matches!(header, Head::Whole(_));
-                self.unused.push(number);
+                self.unused = Some(number);
                 return Ok(());
             }
         };
         if !matches!(header, Head::Whole(_)) {
-            let found = "a header that does not match its checksum";
-            return Err(StoreError::damaged(place, 0, found, "the segment's header"));
+            return Err(headless(&place));
         }
-        if window.size() < binding.bytes {
-            let found = format!("the end of the file, {} bytes long", window.size());
-            let expected = format!("at least {} bytes", binding.bytes);
-            return Err(StoreError::damaged(place, window.size(), found, expected));
-        }
+        let bytes = window.size();
+        check_size(&binding, self.bound.last(), bytes, &place)?;
         if let Some(behind) = self.bound.last()
             && behind.binding.epoch < binding.epoch
         {
@@ -148,8 +140,8 @@ impl Survey {
         let floor = from.floor();
         let Some(first) = self.bound.first() else {
             let known = from.0.iter().copied().max().unwrap_or_default();
-            return match self.unused.first() {
-                Some(first) if *first != 1 => Err(missing(*first, 1)),
+            return match self.unused {
+                Some(number) if number != 1 => Err(missing(number, 1)),
                 _ if known > Lsn(0) => Err(StoreError::damaged(
                     segment::name(1),
                     0,
@@ -173,7 +165,12 @@ impl Survey {
 }
 
 /// Whether the segment is this store's, of this number, and in a form known here.
-fn check_header(header: &Header, store: u128, number: u64, place: &str) -> Result<(), StoreError> {
+pub(super) fn check_header(
+    header: &Header,
+    store: u128,
+    number: u64,
+    place: &str,
+) -> Result<(), StoreError> {
     let mismatch = |what: &str, found: String, expected: String| {
         Err(StoreError::Mismatch {
             what: format!("{place}: {what}"),
@@ -212,7 +209,29 @@ fn check_header(header: &Header, store: u128, number: u64, place: &str) -> Resul
     Ok(())
 }
 
-fn unbound(place: &str, though: &str) -> StoreError {
+/// Whether the file is as long as it was when the segment was bound, or, where there is one behind it, as far as that
+/// says that its frames go: what was set aside behind them may have been given back.
+pub(super) fn check_size(
+    binding: &Binding,
+    behind: Option<&Bound>,
+    bytes: u64,
+    place: &str,
+) -> Result<(), StoreError> {
+    let least = behind.map_or(binding.bytes, |behind| behind.binding.end);
+    if bytes >= least {
+        return Ok(());
+    }
+    let found = format!("the end of the file, {bytes} bytes long");
+    let expected = format!("at least {least} bytes");
+    Err(StoreError::damaged(place, bytes, found, expected))
+}
+
+pub(super) fn headless(place: &str) -> StoreError {
+    let found = "a header that does not match its checksum";
+    StoreError::damaged(place, 0, found, "the segment's header")
+}
+
+pub(super) fn unbound(place: &str, though: &str) -> StoreError {
     StoreError::damaged(
         place,
         BINDING,
@@ -222,7 +241,7 @@ fn unbound(place: &str, though: &str) -> StoreError {
 }
 
 /// The segment of number `absent` is not there, though there is one behind it.
-fn missing(behind: u64, absent: u64) -> StoreError {
+pub(super) fn missing(behind: u64, absent: u64) -> StoreError {
     StoreError::damaged(
         segment::name(behind),
         0,

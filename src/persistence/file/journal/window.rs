@@ -5,7 +5,7 @@ use crate::persistence::disk::{Disk, DiskFile, OpenMode};
 use crate::persistence::error::StoreError;
 
 /// Bytes that are read at once.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 256 << 10;
 
 /// A file, and a piece of it in memory.
 pub(super) struct Window {

@@ -131,4 +131,9 @@ impl DiskFile for FaultyFile {
         self.fault.change()?;
         self.file.allocate(bytes)
     }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.fault.change()?;
+        self.file.truncate(bytes)
+    }
 }

@@ -14,7 +14,7 @@ use crate::persistence::snapshots::ChunkRef;
 use crate::persistence::store::StoreIdentity;
 
 /// Compares what is written now with the file, and returns the file's content.
-fn golden(name: &str, written: &[u8]) -> Vec<u8> {
+pub(in crate::persistence::file) fn golden(name: &str, written: &[u8]) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
         .join(name);

@@ -5,7 +5,7 @@ mod directory;
 mod disk;
 mod faults;
 mod faulty;
-mod golden;
+pub(super) mod golden;
 mod scratch;
 mod snapshots;
 mod store;

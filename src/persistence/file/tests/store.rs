@@ -2,11 +2,23 @@
 
 use super::scratch::Scratch;
 use super::snapshots::{manifest, put};
+use crate::persistence::contract::{Subject, store_contract};
 use crate::persistence::error::StoreError;
 use crate::persistence::file::FileOptions;
 use crate::persistence::journal::{Frame, Lsn, Positions};
 use crate::persistence::snapshots::ChunkBlock;
 use crate::persistence::store::Store;
+
+/// A process that ends takes nothing of what it has written with it.
+impl Subject for Scratch {
+    fn open(&self) -> Store {
+        Store::open(self.path(), options()).unwrap()
+    }
+
+    fn crash(&self) {}
+}
+
+store_contract!(Scratch::new);
 
 fn options() -> FileOptions {
     FileOptions::new().segment_bytes(64 << 10)

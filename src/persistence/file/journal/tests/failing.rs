@@ -114,6 +114,38 @@ fn a_full_disk_can_be_opened_and_goes_on_in_the_segment_made_ahead() {
 }
 
 #[test]
+fn a_torn_end_on_a_full_disk_stays_where_it_is() {
+    let disk = MemoryDisk::default();
+    disk.limit(Some(2 * SMALL as usize));
+    let mut pen = Pen::open(&disk);
+    pen.commit(&["one"]);
+    pen.append(&[&"torn".repeat(200)]).unwrap();
+    let name = segment::name(1);
+    disk.edit(&name, |file| file[1536..2048].fill(0));
+    let before = disk.file(&name);
+    Pen::open(&disk).commit(&["two"]);
+    assert_eq!(texts(&read(&disk).unwrap().0), ["one", "two"]);
+    assert_eq!(disk.names(), [1, 2].map(segment::name));
+    assert_eq!(disk.file(&name), before);
+}
+
+#[test]
+fn a_beginning_that_failed_can_be_tried_again() {
+    for failing in [Failing::Write, Failing::Sync, Failing::SyncDirectory] {
+        let disk = MemoryDisk::default();
+        Pen::open(&disk).append(&["one"]).unwrap();
+        let journal = journal(&disk);
+        read_from(&journal, 0).unwrap();
+        disk.fail(Some(failing));
+        assert!(journal.begin(2, Lsn(2)).is_err());
+        disk.fail(None);
+        journal.begin(2, Lsn(2)).unwrap();
+        assert_eq!(texts(&read(&disk).unwrap().0), ["one"]);
+        assert_eq!(journal.bytes(), 3 * SMALL);
+    }
+}
+
+#[test]
 fn room_is_looked_for_again_after_a_while() {
     let disk = MemoryDisk::default();
     disk.limit(Some(SMALL as usize));
@@ -189,7 +221,6 @@ fn trimming_drops_whole_segments_and_never_the_current_one() {
         journal.begin(2, tail.highest.next()).unwrap();
         Pen {
             journal,
-            disk: disk.clone(),
             epoch: 2,
             next: 22,
             synced: 21,

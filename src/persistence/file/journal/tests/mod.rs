@@ -3,6 +3,8 @@
 mod damage;
 mod disk;
 mod failing;
+mod golden;
+mod inspection;
 mod refusals;
 mod torn;
 mod writing;
@@ -67,7 +69,6 @@ fn read(disk: &MemoryDisk) -> Result<(Vec<Seen>, JournalTail), StoreError> {
 /// A journal being written by a caller that keeps its numbers.
 struct Pen {
     journal: FileJournal,
-    disk: MemoryDisk,
     epoch: u32,
     next: u64,
     synced: u64,
@@ -82,7 +83,6 @@ impl Pen {
         journal.begin(tail.epoch + 1, next).unwrap();
         Self {
             journal,
-            disk: disk.clone(),
             epoch: tail.epoch + 1,
             next: next.0,
             synced: tail.highest.0,

@@ -145,7 +145,10 @@ fn a_segment_may_have_lost_a_binding_that_nothing_rests_on() {
     disk.edit(&segment::name(1), |file| {
         file[begin as usize..][..512].fill(0);
     });
+    let first = disk.file(&segment::name(1));
     Pen::open(&disk);
+    // What is behind the first one's frames is given back only after the binding is durable.
+    disk.edit(&segment::name(1), |file| *file = first);
     for with in [0, 0xa5] {
         let disk = disk.copy();
         disk.edit(&segment::name(2), |file| file[512..1024].fill(with));
@@ -180,4 +183,20 @@ fn what_was_read_but_is_not_known_to_be_durable_is_written_once_more() {
         [format!("write {first} 1536+1024"), format!("sync {first}")]
     );
     assert_eq!(texts(&read(&disk).unwrap().0), ["one", "two", "three"]);
+}
+
+#[test]
+fn a_journal_that_is_begun_again_and_again_takes_no_more_room_than_its_frames() {
+    let disk = MemoryDisk::default();
+    let mut texts_written = Vec::new();
+    for number in 0..20 {
+        let text = format!("text {number}");
+        Pen::open(&disk).commit(&[&text]);
+        texts_written.push(text);
+    }
+    assert_eq!(texts(&read(&disk).unwrap().0), texts_written);
+    for number in 1..20 {
+        let bytes = disk.file(&segment::name(number)).len() as u64;
+        assert!(bytes < SMALL, "segment {number}: {bytes} bytes");
+    }
 }
