@@ -58,11 +58,20 @@ pub(crate) struct Ledger {
     lives: BTreeMap<u64, Life>,
     /// By location, whether it is held.
     held: BTreeMap<u32, Fact>,
+    /// The router is told of nothing that a crash may undo.
+    is_sync: bool,
     pub(crate) commands: u64,
     pub(crate) redelivered: u64,
 }
 
 impl Ledger {
+    pub(crate) fn new(is_sync: bool) -> Self {
+        Self {
+            is_sync,
+            ..Self::default()
+        }
+    }
+
     fn life(&mut self, id: u64) -> &mut Life {
         self.lives.get_mut(&id).expect("a request that was made")
     }
@@ -124,6 +133,7 @@ impl Ledger {
 
     /// The router is told of a command, and answers.
     pub(crate) fn heard(&mut self, command: &RoutingCommand, answer: &Disposition, now: Timestamp) {
+        let is_sync = self.is_sync;
         self.commands += 1;
         self.redelivered += u64::from(command.redelivery);
         let id = u64::try_from(command.id.value()).unwrap();
@@ -137,7 +147,12 @@ impl Ledger {
         assert_ne!(life.accepted, Fact::No, "{id} was never taken in");
         assert!(!life.cancelled.is_settled(), "{id} was cancelled: {life:?}");
         assert!(!life.ended.is_settled(), "{id} had ended: {life:?}");
-        assert!(command.attempt >= life.attempt.max(1) || life.accepted != Fact::Sure);
+        let goes_on = command.attempt >= life.attempt.max(1);
+        assert!(
+            goes_on || !is_sync,
+            "{id} goes back to {}: {life:?}",
+            command.attempt
+        );
         let is_retry = match life.failed {
             Fact::Yes | Fact::Sure => true,
             Fact::Unknown => command.attempt > life.attempt,

@@ -95,7 +95,7 @@ impl World {
                 heard: Mutex::default(),
             }),
             engine: None,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(durability == Durability::Sync),
             now: Timestamp::from_millis(NINE_MS),
             next_id: 1,
             leases: Vec::new(),
