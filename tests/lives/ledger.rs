@@ -48,7 +48,7 @@ struct Life {
     failed: Fact,
     /// The earliest time that it may have.
     due: Timestamp,
-    location: u32,
+    was_moved: bool,
     told: u32,
     attempt: u32,
 }
@@ -82,11 +82,10 @@ impl Ledger {
         life.is_some_and(|life| life.accepted != Fact::No)
     }
 
-    pub(crate) fn made(&mut self, id: u64, location: u32, due: Timestamp, accepted: Fact) {
+    pub(crate) fn made(&mut self, id: u64, due: Timestamp, accepted: Fact) {
         let life = Life {
             accepted,
             due,
-            location,
             ..Life::default()
         };
         assert!(self.lives.insert(id, life).is_none());
@@ -95,6 +94,7 @@ impl Ledger {
     /// A reschedule was answered; where the answer is not known, both times may be its.
     pub(crate) fn moved(&mut self, id: u64, due: Timestamp, answer: Fact) {
         let life = self.life(id);
+        life.was_moved = true;
         life.due = if answer == Fact::Sure {
             due
         } else {
@@ -158,7 +158,9 @@ impl Ledger {
             Fact::Unknown => command.attempt > life.attempt,
             Fact::No => false,
         };
-        let again = life.told > 0 && !is_retry;
+        // A move to an earlier time that was lost: at the later one nobody knows of what happened at the earlier.
+        let is_excused = !is_sync && life.was_moved;
+        let again = life.told > 0 && !is_retry && !is_excused;
         assert!(
             !again || command.redelivery,
             "{id} is told as if for the first time: {life:?}"

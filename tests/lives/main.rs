@@ -2,7 +2,8 @@
 //! of a call, writes and syncs that fail, disks that are full. What is promised across all that is checked in a
 //! ledger that knows of nothing but what was said and heard.
 //!
-//! A world that fails names its seed; `DUEWHEEL_LIVES_SEED=n cargo test --release --test lives` lives it again.
+//! A world that fails names its seed; `DUEWHEEL_LIVES_SEED=n cargo test --release --test lives` lives it again, and
+//! `DUEWHEEL_LIVES_SEEDS=n` lives so many instead of the usual ones.
 
 #[allow(dead_code)]
 #[path = "../simulation/dice.rs"]
@@ -12,15 +13,25 @@ mod disk;
 mod ledger;
 mod world;
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use world::{Summary, World};
 
-const WORLDS: u64 = if cfg!(debug_assertions) { 100 } else { 3_000 };
+const WORLDS: u64 = if cfg!(debug_assertions) { 100 } else { 1_500 };
 
-fn seed_asked_for() -> Option<u64> {
-    let text = std::env::var("DUEWHEEL_LIVES_SEED").ok()?;
-    Some(text.parse().expect("DUEWHEEL_LIVES_SEED is a number"))
+fn asked_for(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// One that was asked for, or as many as were.
+fn seeds() -> Range<u64> {
+    match asked_for("DUEWHEEL_LIVES_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..asked_for("DUEWHEEL_LIVES_SEEDS").unwrap_or(WORLDS) + 1,
+    }
 }
 
 fn live(seed: u64) -> Summary {
@@ -33,7 +44,7 @@ fn live(seed: u64) -> Summary {
 
 #[test]
 fn what_was_promised_outlives_crashes_and_failing_disks() {
-    let seeds = seed_asked_for().map_or(1..WORLDS + 1, |seed| seed..seed + 1);
+    let seeds = seeds();
     let worlds = seeds.end - seeds.start;
     let mut total = Summary::default();
     for seed in seeds {

@@ -11,9 +11,9 @@ use duewheel::{
     Timestamp,
 };
 
+use super::ledger::{Fact, Ledger};
 use crate::dice::Dice;
 use crate::disk::{Fault, SimulatedDisk};
-use crate::ledger::{Fact, Ledger};
 
 /// 2026-01-05T09:00:00+02:00.
 const NINE_MS: u64 = 1_767_596_400_000;
@@ -279,7 +279,7 @@ impl World {
                 reason => panic!("request {id}: {reason}"),
             },
         };
-        self.ledger.made(id, location, due, accepted);
+        self.ledger.made(id, due, accepted);
     }
 
     fn cancel(&mut self) {
