@@ -24,10 +24,11 @@ pub(crate) fn check<P: DurablePeer>(place: &Path) -> Answer<()> {
     if P::IS_FLOOR {
         return Ok(());
     }
+    let interval = Duration::from_millis(5);
     let promises = [
         Promise::Returned,
-        Promise::Within(Duration::from_millis(5)),
-        Promise::Sometime,
+        Promise::Within(interval),
+        Promise::HandedOver(interval),
     ];
     for promise in promises {
         if P::can_keep(promise).is_ok() {

@@ -74,9 +74,7 @@ fn schedule<P: DurablePeer>(
     let mut peer = open::<P>(workload, sizes, directory)?;
     let start = Instant::now();
     schedule_all(&mut peer, &requests, batch)?;
-    if workload != Workload::S1n {
-        peer.flush()?;
-    }
+    peer.flush()?;
     let time = microseconds_each(start.elapsed(), requests.len());
     Ok(vec![(Figure::Schedule { workload, batch }, time)])
 }

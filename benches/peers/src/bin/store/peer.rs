@@ -16,8 +16,19 @@ pub(crate) enum Promise {
     Returned,
     /// At most so long after the call returned, while calls go on.
     Within(Duration),
-    /// When the operating system sees fit, or after [`DurablePeer::flush`].
-    Sometime,
+    /// When the operating system sees fit, which has it at most so long after the call returned,
+    /// while calls go on: a kill loses no more than that.
+    HandedOver(Duration),
+}
+
+impl Promise {
+    /// When to do something about it between calls.
+    pub(crate) fn beat(self) -> Option<Beat> {
+        match self {
+            Self::Returned => None,
+            Self::Within(every) | Self::HandedOver(every) => Some(Beat::new(every)),
+        }
+    }
 }
 
 /// Requests on disk, by due time and by id.
@@ -41,7 +52,7 @@ pub(crate) trait DurablePeer: Sized {
     /// Passes those due at or before `now` to `visit` in order of due time, and removes them.
     fn release(&mut self, now: u64, visit: impl FnMut(Due<'_>)) -> Answer<()>;
 
-    /// Makes everything durable.
+    /// Makes everything durable; under [`Promise::HandedOver`], hands it over.
     fn flush(&mut self) -> Answer<()>;
 
     /// When the first one is due; reads it.
@@ -64,7 +75,7 @@ pub(crate) struct Beat {
 }
 
 impl Beat {
-    pub(crate) fn new(every: Duration) -> Self {
+    fn new(every: Duration) -> Self {
         Self {
             every,
             last: Instant::now(),

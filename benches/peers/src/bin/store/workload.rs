@@ -30,7 +30,7 @@ impl Workload {
     pub(crate) fn promise(self, interval: Duration) -> Promise {
         match self {
             Self::S1i => Promise::Within(interval),
-            Self::S1n => Promise::Sometime,
+            Self::S1n => Promise::HandedOver(interval),
             Self::S1 | Self::S2 | Self::S3 | Self::S4 => Promise::Returned,
         }
     }

@@ -24,11 +24,18 @@ impl Bare {
     fn append(&mut self) -> Answer<()> {
         self.file.write_all(&self.buffer)?;
         self.buffer.clear();
-        let is_due = match (&mut self.beat, self.promise) {
-            (Some(beat), _) => beat.is_over(),
-            (None, promise) => promise == Promise::Returned,
+        let is_over = match &mut self.beat {
+            Some(beat) => beat.is_over(),
+            None => true,
         };
-        if is_due {
+        if is_over {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Answer<()> {
+        if !matches!(self.promise, Promise::HandedOver(_)) {
             self.file.sync_data()?;
         }
         Ok(())
@@ -42,15 +49,11 @@ impl DurablePeer for Bare {
     fn open(directory: &Path, promise: Promise) -> Answer<Self> {
         let mut options = OpenOptions::new();
         options.create(true).read(true).append(true);
-        let beat = match promise {
-            Promise::Within(every) => Some(Beat::new(every)),
-            Promise::Returned | Promise::Sometime => None,
-        };
         Ok(Self {
             file: options.open(directory.join("requests"))?,
             buffer: Vec::new(),
             promise,
-            beat,
+            beat: promise.beat(),
             waiting: Vec::new(),
             is_sorted: true,
         })
@@ -97,8 +100,7 @@ impl DurablePeer for Bare {
     }
 
     fn flush(&mut self) -> Answer<()> {
-        self.file.sync_data()?;
-        Ok(())
+        self.sync()
     }
 
     fn first_due(&mut self) -> Answer<Option<u64>> {
