@@ -4,7 +4,7 @@
 //! [`Engine::start`](crate::Engine::start) returns, and adapters.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::ids::Timestamp;
 use crate::sync::{Arc, Mutex};
@@ -119,6 +119,20 @@ impl Clock for ManualClock {
 impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ManualClock").field(&self.now()).finish()
+    }
+}
+
+/// Measures how long a recovery takes, for its report. The engine decides nothing by it: it is here because no other
+/// module may read real time.
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 

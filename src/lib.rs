@@ -56,20 +56,23 @@ pub use directory::{Directory, DirectoryError};
 #[cfg(feature = "tokio")]
 pub use engine::{AsyncEngine, RunOptions};
 pub use engine::{
-    Busy, CancelError, Cancelled, CompleteError, ConfigError, Contention, DriverOptions, Engine,
-    EngineBuilder, Held, ListCursor, LocationChange, LocationPage, Pace, Poll, Position, Receipt,
+    BuildError, CancelError, Cancelled, CompleteError, ConfigError, Contention, DriverOptions,
+    Engine, EngineBuilder, Held, ListCursor, LocationChange, LocationError, LocationPage, Pace,
+    Poll, PollError, Position, Receipt, RecoveryPhase, RecoveryProgress, RecoveryReport,
     RequestStatus, RescheduleError, Resumed, Running, ScheduleError, ScheduleErrorReason, Shutdown,
-    ShutdownReport, StartError, UnknownLocation,
+    ShutdownReport, SnapshotError, SnapshotReport, StartError, Unavailable, UnknownLocation,
 };
 pub use ids::{
     LocationId, Media, ParseMediaError, ParseRequestIdError, ParseTimestampError, Priority,
     RequestId, Timestamp,
 };
 pub use lifecycle::{Outcome, RequestState};
+#[doc(hidden)]
+pub use persistence::check_records;
 pub use persistence::{
-    ChunkBlock, ChunkRef, ChunkWriter, Damage, Disk, DiskFile, DiskLock, Durability,
-    FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, OpenMode, Positions, Room,
-    SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
+    ChunkBlock, ChunkRef, ChunkWriter, Damage, DirectoryDisk, Disk, DiskFile, DiskLock, Durability,
+    FileOptions, FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, MemoryStore, OpenMode,
+    Positions, RecordView, Room, SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
 };
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;
@@ -86,6 +89,10 @@ pub use schedule::{
 #[cfg(feature = "metrics")]
 pub use telemetry::describe_metrics;
 pub use wheel::{Advance, Fired, Handle, Wheel};
+
+// Strategies for schedules are shared with the integration tests, which know the crate by its name.
+#[cfg(test)]
+extern crate self as duewheel;
 
 /// The README's example is a test.
 #[cfg(doctest)]

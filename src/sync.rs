@@ -23,6 +23,7 @@ mod model;
 #[cfg(any(loom, shuttle))]
 use model as real;
 
+pub(crate) use real::thread::yield_now;
 pub(crate) use real::{
     AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, RwLock, thread,
 };

@@ -1,13 +1,16 @@
 //! An engine with a steady population, and those who use it.
 
-use std::sync::Barrier;
+// Shared by benches of which not each uses all.
+#![allow(dead_code)]
+
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
 use duewheel::{
-    Consultation, Disposition, DueRequest, Engine, InteractionRequest, RequestId, Router,
-    RoutingCommand, ScheduleData, Timestamp,
+    Consultation, Disposition, DueRequest, Engine, EngineBuilder, InteractionRequest, RequestId,
+    Router, RoutingCommand, ScheduleData, Timestamp,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -59,7 +62,7 @@ impl Router for Desk {
 
 /// What all threads share.
 pub(crate) struct Shared {
-    pub(crate) engine: Engine,
+    pub(crate) engine: Arc<Engine>,
     places: Places,
     population: usize,
     /// Virtual microseconds since the beginning.
@@ -209,12 +212,17 @@ pub(crate) struct Centre {
 impl Centre {
     /// An engine in its steady state.
     pub(crate) fn in_use(population: usize, spread: Spread) -> Self {
-        let engine = Engine::builder()
+        Self::with(Engine::builder().hash_key(1), population, spread)
+    }
+
+    /// An engine of these settings in its steady state.
+    pub(crate) fn with(settings: EngineBuilder, population: usize, spread: Spread) -> Self {
+        let engine = settings
             .max_pending(2 * population)
             .remember(Duration::from_secs(24 * 60 * 60), population)
-            .hash_key(1)
-            .build(std::sync::Arc::new(Desk))
+            .build(Arc::new(Desk))
             .expect("settings within their ranges");
+        let engine = Arc::new(engine);
         let mut centre = Self {
             shared: Shared {
                 places: Places::new(&engine, spread),
@@ -288,6 +296,20 @@ impl Centre {
         );
         self.level();
         time.mul_f64(agreed as f64 / done as f64)
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.shared.engine
+    }
+
+    /// Takes in so many requests more than there are to be, by batches, until the next iteration has ended.
+    pub(crate) fn grow(&mut self, requests: usize) {
+        let (shared, hand) = (&self.shared, &mut self.hands[0]);
+        for first in (0..requests).step_by(256) {
+            let batch = (first..requests.min(first + 256)).map(|_| hand.request(shared, 0));
+            let receipts = shared.engine.schedule_batch(batch.collect(), shared.now());
+            assert!(receipts.iter().all(Result::is_ok));
+        }
     }
 
     /// Brings the population back to what it is to be.

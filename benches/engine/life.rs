@@ -1,5 +1,8 @@
 //! Full lives: requests come, and go by cancel or by release.
 
+// Shared by benches of which not each uses all.
+#![allow(dead_code)]
+
 use duewheel::{Engine, InteractionRequest, RequestId, Timestamp};
 
 use crate::centre::{BUDGET, Hand, Plan, Shared, Workload};

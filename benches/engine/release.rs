@@ -1,5 +1,8 @@
 //! Release: polls, and a router that takes what comes.
 
+// Shared by benches of which not each uses all.
+#![allow(dead_code)]
+
 use crate::centre::{BUDGET, Hand, Plan, Shared, Workload};
 
 /// Lives between two polls, of which half end by release: so many requests fall due by each poll as do in a tick where

@@ -20,6 +20,7 @@
 //! | `complete` | `lease`, `outcome` (`routed`, `busy`, `rejected`), `retry_after`? (with `busy`) | `completed`: `id`, `state` |
 //! | `status` | `id` | `status`: `id`, `location`, `state`, `outcome`, `due`, `attempts`, `revision` |
 //! | `report` | | `report`: `report` |
+//! | `snapshot` | | `snapshot`: `number`, `bytes` |
 //! | `advance` | `to` | `advanced`: `now` |
 //!
 //! Every command has one reply, in order, with the number of its line; blank lines are counted and
@@ -29,15 +30,23 @@
 //! those of a request inside the request: `schedule.times[0].at`, as in `reschedule`.
 //!
 //! A `route` event is a routing command. Its line is flushed before the engine hears that it was taken.
+//!
+//! With `--data DIR` everything is kept in a directory. A reply then means what `--durability` says, `sync` being that
+//! it is on disk; killed at any moment and started again on the same directory the bridge goes on, and what may have
+//! been printed before is marked `redelivery`. Where the disk fails, commands are answered by `unavailable`, or by
+//! `indeterminate` where it is not known what became of them, and the exit status is 1.
 
 mod bridge;
 mod commands;
+#[path = "../durability/mod.rs"]
+mod durability;
 mod events;
 mod lines;
 mod session;
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +55,7 @@ use clap::{Parser, ValueEnum};
 use duewheel::{Consultation, Directory, Engine, Timestamp, parse_duration};
 
 use bridge::{Answer, BridgeRouter};
+use durability::DurabilityArgument;
 use events::{Output, note};
 use lines::Lines;
 use session::Session;
@@ -66,6 +76,16 @@ struct Arguments {
     /// How long the reader has for `complete`: seconds, or a duration such as 5m.
     #[arg(long, value_name = "DURATION", default_value = "300", value_parser = lease)]
     lease: Duration,
+
+    /// Keep everything in this directory, which is made where there is none: killed at any moment and started again,
+    /// the bridge goes on.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// When a reply rests on the disk: `sync` (it is there), `interval:MS` (it will be, within so many
+    /// milliseconds), or `none` (when the operating system sees fit).
+    #[arg(long, value_name = "WHEN", default_value = "sync", requires = "data")]
+    durability: DurabilityArgument,
 
     /// The expected wait that a consultation tells: seconds, or a duration such as 90s.
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
@@ -116,20 +136,29 @@ fn run(arguments: &Arguments) -> Result<usize, Box<dyn Error>> {
         RouterMode::Manual => Answer::Leased(arguments.lease),
     };
     let router = BridgeRouter::new(output.clone(), directory.clone(), consultation, answer);
-    let engine = Arc::new(
-        Engine::builder()
-            .directory(directory)
-            .build(Arc::new(router))?,
-    );
+    let mut builder = Engine::builder().directory(directory);
+    if let Some(data) = &arguments.data {
+        builder = durability::keep(builder, data, arguments.durability)?;
+    }
+    let engine = Arc::new(builder.build(Arc::new(router))?);
+    let found = engine.recovery();
+    if let Some(found) = found.and_then(durability::found) {
+        note(format_args!("{found}"));
+    }
+    let polled_until = found.and_then(|found| found.polled_until);
     let mut session = match arguments.virtual_time {
-        Some(start) => Session::in_virtual_time(engine, output, start),
+        // The clock goes on where it stood.
+        Some(start) => {
+            let start = polled_until.map_or(start, |polled| start.max(polled));
+            Session::in_virtual_time(engine, output, start)
+        }
         None => Session::in_real_time(engine, output)?,
     };
     let mut lines = Lines::new(io::stdin().lock());
     while let Some(line) = lines.next()? {
         session.serve(&line);
     }
-    Ok(session.finish())
+    session.finish()
 }
 
 /// Seconds as a plain number, or a duration with units.

@@ -5,13 +5,14 @@
 //! printed after its reply. That cannot lock up: the engine waits for no router while it serves a
 //! command.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use duewheel::{
     CancelError, Clock, CompleteError, Completion, DriverOptions, Engine, InteractionRequest,
-    JsonAccessPoint, Lease, LocationId, Pace, RequestId, RescheduleError, Running, ScheduleData,
-    ScheduleErrorReason, Shutdown, StartError, SystemClock, Timestamp,
+    JsonAccessPoint, Lease, LocationError, LocationId, Pace, RequestId, RescheduleError, Running,
+    ScheduleData, ScheduleErrorReason, Shutdown, SnapshotError, StartError, SystemClock, Timestamp,
 };
 
 use crate::commands::{Command, CompletedAs, Failure, Reason};
@@ -93,7 +94,10 @@ impl Session {
     }
 
     /// At the end of the input: routes what is already due, leaves the rest, and says how much that is.
-    pub(crate) fn finish(self) -> usize {
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub(crate) fn finish(self) -> Result<usize, Box<dyn Error>> {
         let now = match self.time {
             Time::Virtual { now } => now,
             Time::Real { driver } => {
@@ -103,7 +107,11 @@ impl Session {
             }
         };
         poll_all(&self.engine, now);
-        self.engine.pending()
+        if self.engine.seal().is_err() {
+            let error = self.engine.store_error();
+            return Err(error.map_or_else(|| "the store has failed".into(), Into::into));
+        }
+        Ok(self.engine.pending())
     }
 
     fn now(&self) -> Timestamp {
@@ -125,6 +133,7 @@ impl Session {
             Command::Report => Ok(Body::Report {
                 report: Box::new(self.engine.report(self.now())),
             }),
+            Command::Snapshot => self.snapshot(),
             Command::Advance { to } => self.advance(to),
         }
     }
@@ -136,7 +145,11 @@ impl Session {
             Err(error) => {
                 let reason = match error.reason {
                     ScheduleErrorReason::Conflict { .. } => Reason::Conflict,
-                    ScheduleErrorReason::Full { .. } => Reason::Full,
+                    ScheduleErrorReason::Full { .. } | ScheduleErrorReason::StorageFull => {
+                        Reason::Full
+                    }
+                    ScheduleErrorReason::Unavailable => Reason::Unavailable,
+                    ScheduleErrorReason::Indeterminate => Reason::Indeterminate,
                     _ => Reason::Invalid,
                 };
                 Err(Failure::new(reason, error).of(id))
@@ -151,6 +164,8 @@ impl Session {
                 let reason = match &error {
                     CancelError::Unknown(_) => Reason::Unknown,
                     CancelError::TooLate { .. } => Reason::TooLate,
+                    CancelError::Unavailable => Reason::Unavailable,
+                    CancelError::Indeterminate(_) => Reason::Indeterminate,
                     _ => Reason::Invalid,
                 };
                 Err(Failure::new(reason, error).of(id))
@@ -165,6 +180,8 @@ impl Session {
                 let reason = match &error {
                     RescheduleError::Unknown(_) => Reason::Unknown,
                     RescheduleError::TooLate { .. } => Reason::TooLate,
+                    RescheduleError::Unavailable => Reason::Unavailable,
+                    RescheduleError::Indeterminate(_) => Reason::Indeterminate,
                     _ => Reason::Invalid,
                 };
                 Err(Failure::new(reason, error).of(id))
@@ -176,7 +193,7 @@ impl Session {
         let held = self
             .engine
             .hold(self.location(&location)?, self.now())
-            .map_err(|error| Failure::invalid("location", error))?;
+            .map_err(of_location)?;
         Ok(Body::Held {
             location,
             in_flight: held.in_flight as u64,
@@ -186,7 +203,7 @@ impl Session {
     fn resume(&self, location: String, pace: Option<Pace>) -> Result<Body, Failure> {
         self.engine
             .resume(self.location(&location)?, pace, self.now())
-            .map_err(|error| Failure::invalid("location", error))?;
+            .map_err(of_location)?;
         Ok(Body::Resumed { location })
     }
 
@@ -213,6 +230,8 @@ impl Session {
                 let reason = match &error {
                     CompleteError::Unknown(_) => Reason::Unknown,
                     CompleteError::Stale { .. } => Reason::StaleLease,
+                    CompleteError::Unavailable => Reason::Unavailable,
+                    CompleteError::Indeterminate(_) => Reason::Indeterminate,
                     _ => Reason::Invalid,
                 };
                 Err(Failure::new(reason, error).of(lease.id()))
@@ -240,6 +259,20 @@ impl Session {
             attempts: status.attempts,
             revision: status.revision,
         }))
+    }
+
+    fn snapshot(&self) -> Result<Body, Failure> {
+        match self.engine.snapshot() {
+            Ok(taken) => Ok(Body::Snapshot {
+                number: taken.number,
+                bytes: taken.bytes,
+            }),
+            Err(SnapshotError::NoStore) => {
+                let message = "snapshot goes with --data alone";
+                Err(Failure::new(Reason::Invalid, message))
+            }
+            Err(error) => Err(Failure::new(Reason::Unavailable, error)),
+        }
     }
 
     /// Moves the virtual clock from wake-up to wake-up, so that each request is released at its own
@@ -271,6 +304,14 @@ impl Session {
         *now = to;
         poll_all(&self.engine, *now);
         Ok(Body::Advanced { now: to })
+    }
+}
+
+fn of_location(error: LocationError) -> Failure {
+    match error {
+        LocationError::Unavailable(_) => Failure::new(Reason::Unavailable, error),
+        LocationError::Indeterminate(_) => Failure::new(Reason::Indeterminate, error),
+        _ => Failure::invalid("location", error),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the fuzz targets do with their input, for the targets and for the replay of inputs without
 //! a fuzzer.
 //!
-//! Operations, model and comparison are those of the model tests; worlds are those of the simulation.
+//! Operations, model and comparison are those of the model tests; worlds are those of the simulation; records are
+//! compared by the crate itself; files lie on the simulated disk.
 
 // It has no tests, and its operations derive `Arbitrary` only outside of tests.
 #![cfg(not(test))]
@@ -19,6 +20,8 @@ mod desk;
 #[allow(dead_code)]
 #[path = "../../tests/simulation/dice.rs"]
 mod dice;
+#[path = "../../tests/disk/mod.rs"]
+mod disk;
 #[path = "../../tests/simulation/follower.rs"]
 mod follower;
 #[path = "../../tests/simulation/ledger.rs"]
@@ -33,9 +36,12 @@ mod trace;
 #[path = "../../tests/simulation/world.rs"]
 mod world;
 
+mod snapshots;
+
 use std::fmt::Debug;
 
 use arbitrary::{Arbitrary, Unstructured};
+use duewheel::{Frame, Lsn};
 
 use trace::Trace;
 use wheel_model::{Anywhere, Moment, Near, Operation, Pair, Present};
@@ -110,7 +116,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 5] = [
     Target {
         name: "wheel_ops",
         counts: "advances went on with an unfinished tick",
@@ -134,7 +140,51 @@ pub const TARGETS: [Target; 3] = [
             Some(trace.text())
         },
     },
+    Target {
+        name: "snapshot_decode",
+        counts: "of them were what they stood for",
+        run: |input| Some(snapshot_decode(input)),
+        show: |input| Some(format!("{input:02x?}")),
+    },
+    Target {
+        name: "frame_decode",
+        counts: "bytes read",
+        run: |input| Some(frame_decode(input)),
+        show: |input| {
+            let records = frame(input).views();
+            Some(records.map(|record| format!("{record:#?}\n")).collect())
+        },
+    },
 ];
+
+/// Reads the bytes as the records of a frame; panics where one is written otherwise than it was read.
+pub fn frame_decode(input: &[u8]) -> Outcome {
+    // What a tool shows of them is there for whatever is read.
+    let shown = frame(input).views().filter(Result::is_ok).count();
+    let read = duewheel::check_records(input);
+    assert_eq!(read, shown);
+    Outcome {
+        operations: read,
+        counted: input.len(),
+    }
+}
+
+fn frame(records: &[u8]) -> Frame<'_> {
+    Frame {
+        base: Lsn(1),
+        count: 0,
+        epoch: 1,
+        synced: Lsn(0),
+        polled_until: None,
+        closing: false,
+        records,
+    }
+}
+
+/// Reads these bytes as a part of a snapshot; panics where something comes of them that was not written.
+pub fn snapshot_decode(input: &[u8]) -> Outcome {
+    snapshots::decode(input)
+}
 
 /// Lives a world whose throws are these bytes; panics where the engine breaks a promise, or parts from its model.
 pub fn engine_world(input: &[u8]) -> Outcome {

@@ -15,6 +15,7 @@ use super::shard::Shard;
 use super::slab::NONE;
 use super::trash::Trash;
 use crate::ids::{LocationId, RequestId, Timestamp};
+use crate::persistence::Lsn;
 use crate::request::InteractionRequest;
 use crate::sync::Ordering;
 use crate::telemetry::News;
@@ -40,9 +41,10 @@ impl Engine {
         now: Timestamp,
     ) -> Vec<Result<Receipt, ScheduleError>> {
         let mut answers = Vec::with_capacity(requests.len());
+        let mut rests_on = Lsn(0);
         for chunk in requests.chunks_mut(CHUNK) {
             if self.reserve(chunk.len()).is_ok() {
-                self.schedule_chunk(chunk, now, &mut answers);
+                rests_on = rests_on.max(self.schedule_chunk(chunk, now, &mut answers));
             } else {
                 // Which of them there is room for must be found out one by one.
                 for request in chunk {
@@ -52,17 +54,28 @@ impl Engine {
                 }
             }
         }
+        // One wait for all.
+        if self.settle_log(rests_on).is_err() {
+            for answer in &mut answers {
+                if let Ok(receipt) = answer {
+                    let request = Box::new(self.as_submitted(receipt.id));
+                    let reason = ScheduleErrorReason::Indeterminate;
+                    *answer = Err(ScheduleError { request, reason });
+                }
+            }
+        }
         answers
     }
 
-    /// Takes in requests for which there is room.
+    /// Takes in requests for which there is room. Returns the number of the last record that the answers rest on.
     fn schedule_chunk(
         &self,
         requests: &mut [InteractionRequest],
         now: Timestamp,
         answers: &mut Vec<Result<Receipt, ScheduleError>>,
-    ) {
+    ) -> Lsn {
         let first = answers.len();
+        let mut rests_on = Lsn(0);
         let mut news = News::default();
         let mut arrivals = [const { None::<Arrival> }; CHUNK];
         for (request, arrival) in requests.iter_mut().zip(&mut arrivals) {
@@ -108,6 +121,7 @@ impl Engine {
                         Err(reason) => Err(refused(request, reason, &mut news)),
                     };
             }
+            rests_on = rests_on.max(shard.commit());
             drop(shard);
             news.tell();
         });
@@ -119,6 +133,7 @@ impl Engine {
         if let Some(due) = earliest {
             self.wakeup.notify_due(due);
         }
+        rests_on
     }
 
     /// [`cancel`](Self::cancel) for many requests, one answer a request, in order. Not atomic.
@@ -130,6 +145,11 @@ impl Engine {
         now: Timestamp,
     ) -> Vec<Result<Cancelled, CancelError>> {
         let mut answers = Vec::with_capacity(ids.len());
+        if self.usable().is_err() {
+            answers.resize(ids.len(), Err(CancelError::Unavailable));
+            return answers;
+        }
+        let mut rests_on = Lsn(0);
         let mut trash = Trash::new();
         for chunk in ids.chunks(CHUNK) {
             let first = answers.len();
@@ -149,10 +169,17 @@ impl Engine {
                         let (id, hash) = (chunk[number], places[number].1);
                         answers[first + number] = shard.cancel(id, hash, now, &mut trash);
                     }
+                    rests_on = rests_on.max(shard.commit());
                     drop(shard);
                     trash.clear();
                 },
             );
+        }
+        // One wait for all.
+        if self.settle_log(rests_on).is_err() {
+            for (answer, &id) in answers.iter_mut().zip(ids) {
+                *answer = Err(CancelError::Indeterminate(id));
+            }
         }
         answers
     }

@@ -7,7 +7,7 @@
 //! and goes meanwhile. A line that was left is used again by the next arrival, and a chunk without lines is
 //! given back. So nothing is ever compacted, and a page's lines take no more than a chunk for each request.
 
-use super::entry::Phase;
+use super::endings::Endings;
 use super::location::LocationControl;
 use super::slab::{NONE, Slab};
 use crate::ids::LocationId;
@@ -24,10 +24,6 @@ const PLACE_BITS: u32 = 4;
 
 /// Requests that one shard can hold: its chunks, one a request at the worst, can still be numbered.
 pub(super) const REQUESTS_MAX: usize = 1 << (32 - PLACE_BITS);
-
-/// Distinct reasons counted a location; further ones are counted together under [`OTHER`].
-const REASONS_MAX: usize = 32;
-const OTHER: &str = "other";
 
 /// Set in place of a chunk that was given back.
 const GAP: u32 = 1 << 31;
@@ -67,11 +63,8 @@ pub(super) struct Page {
     chunks: Vec<u32>,
     /// The first ordinal without a chunk, or `NONE`.
     gap: u32,
-    /// Requests completed since the engine started for no other reason than the outcome, in the order of
-    /// [`Outcome`].
-    plain: [u64; Outcome::ALL.len()],
-    /// Those completed for a reason.
-    reasons: Vec<(Outcome, Why, u64)>,
+    /// Requests completed since the engine, or its store, was made.
+    endings: Endings,
 }
 
 impl Page {
@@ -89,13 +82,9 @@ impl Page {
         self.counts.iter().map(|&count| count as usize).sum()
     }
 
-    /// Requests completed since the engine started, by outcome and reason.
+    /// Requests completed since the engine, or its store, was made, by outcome and reason.
     pub(super) fn outcomes(&self) -> impl Iterator<Item = (Outcome, &Why, u64)> {
-        let plain = Outcome::ALL.iter().zip(&self.plain);
-        let plain = plain.filter(|(_, count)| **count > 0);
-        let plain = plain.map(|(&outcome, &count)| (outcome, &Why::Plain, count));
-        let reasons = self.reasons.iter();
-        plain.chain(reasons.map(|(outcome, why, count)| (*outcome, why, *count)))
+        self.endings.iter()
     }
 
     /// One past the last of its chunks: the bound of a walk.
@@ -190,7 +179,7 @@ impl Book {
         let chunk = self.chunks.get(line >> PLACE_BITS);
         let chunk = chunk.map_or(0, |chunk| u32::from(chunk.free));
         let page = self.page(location);
-        page.map_or(chunk, |page| chunk ^ page.counts[0] ^ page.plain[0] as u32)
+        page.map_or(chunk, |page| chunk ^ page.counts[0] ^ page.endings.touch())
     }
 
     /// Opens a location's page at its first request in this shard.
@@ -219,16 +208,15 @@ impl Book {
             chunks: Vec::new(),
             gap: NONE,
             open: NONE,
-            plain: [0; Outcome::ALL.len()],
-            reasons: Vec::new(),
+            endings: Endings::default(),
         });
     }
 
     /// Enters an entry on its location's page, which must be open; returns its line. O(1).
-    pub(super) fn enter(&mut self, location: LocationId, index: u32, phase: Phase) -> u32 {
+    pub(super) fn enter(&mut self, location: LocationId, index: u32, state: RequestState) -> u32 {
         let number = self.number_of(location);
         let page = self.pages.get_mut(number).expect("the page is open");
-        page.counts[phase.state() as usize] += 1;
+        page.counts[state as usize] += 1;
         if page.open == NONE {
             let ordinal = page.take_ordinal();
             page.open = self.chunks.insert(Chunk {
@@ -254,21 +242,21 @@ impl Book {
         chunk_number << PLACE_BITS | place
     }
 
-    /// An entry on the page of `location` changes its phase.
+    /// An entry on the page of `location` changes its state.
     #[inline]
-    pub(super) fn change(&mut self, location: LocationId, from: Phase, to: Phase) {
-        if from.state() == to.state() {
+    pub(super) fn change(&mut self, location: LocationId, from: RequestState, to: RequestState) {
+        if from == to {
             return;
         }
         let number = self.number_of(location);
         if let Some(page) = self.pages.get_mut(number) {
-            page.counts[from.state() as usize] -= 1;
-            page.counts[to.state() as usize] += 1;
+            page.counts[from as usize] -= 1;
+            page.counts[to as usize] += 1;
         }
     }
 
     /// An entry leaves its page. O(1).
-    pub(super) fn leave(&mut self, line: u32, phase: Phase) {
+    pub(super) fn leave(&mut self, line: u32, state: RequestState) {
         let chunk_number = line >> PLACE_BITS;
         let place = line & ((1 << PLACE_BITS) - 1);
         let chunk = self.chunks.get_mut(chunk_number);
@@ -277,7 +265,7 @@ impl Book {
         chunk.free |= 1 << place;
         let (number, is_open, is_empty) = (chunk.page, chunk.is_open, chunk.free == ALL_FREE);
         if let Some(page) = self.pages.get_mut(number) {
-            page.counts[phase.state() as usize] -= 1;
+            page.counts[state as usize] -= 1;
         }
         if !is_open {
             self.open_chunk(chunk_number);
@@ -329,29 +317,17 @@ impl Book {
         }
     }
 
-    /// Counts a completion.
-    pub(super) fn complete(&mut self, location: LocationId, outcome: Outcome, why: &Why) {
+    /// Counts so many completions at a location whose page is open.
+    pub(super) fn complete(
+        &mut self,
+        location: LocationId,
+        outcome: Outcome,
+        why: &Why,
+        count: u64,
+    ) {
         let number = self.number_of(location);
-        let Some(page) = self.pages.get_mut(number) else {
-            return;
-        };
-        if *why == Why::Plain {
-            page.plain[outcome as usize] += 1;
-            return;
-        }
-        let outcomes = &mut page.reasons;
-        if let Some(line) = outcomes.iter_mut().find(|l| l.0 == outcome && l.1 == *why) {
-            line.2 += 1;
-        } else if outcomes.len() < REASONS_MAX {
-            outcomes.push((outcome, why.clone(), 1));
-        } else {
-            let is_other = |line: &&mut (Outcome, Why, u64)| {
-                line.0 == outcome && matches!(&line.1, Why::Told(words) if **words == *OTHER)
-            };
-            match outcomes.iter_mut().find(is_other) {
-                Some(line) => line.2 += 1,
-                None => outcomes.push((outcome, Why::Told(Arc::from(OTHER)), 1)),
-            }
+        if let Some(page) = self.pages.get_mut(number) {
+            page.endings.add(outcome, why, count);
         }
     }
 
@@ -369,11 +345,11 @@ impl Book {
     }
 
     /// Panics unless counts, lines and the lists of chunks agree. `entry` tells an entry's location, line and
-    /// phase; `len` is their number.
+    /// state; `len` is their number.
     pub(super) fn check_invariants(
         &self,
         len: usize,
-        entry: impl Fn(u32) -> Option<(LocationId, u32, Phase)>,
+        entry: impl Fn(u32) -> Option<(LocationId, u32, RequestState)>,
     ) {
         let mut live = 0;
         let mut chunks = 0;
@@ -396,10 +372,10 @@ impl Book {
                 for (place, &index) in (0..).zip(&chunk.lines) {
                     assert_eq!(chunk.free >> place & 1 == 1, index == NONE);
                     if index != NONE {
-                        let (location, line, phase) = entry(index).expect("lines are live");
+                        let (location, line, state) = entry(index).expect("lines are live");
                         assert_eq!(location, page.location);
                         assert_eq!(line, chunk_number << PLACE_BITS | place);
-                        counts[phase.state() as usize] += 1;
+                        counts[state as usize] += 1;
                     }
                 }
             }
@@ -448,31 +424,38 @@ mod tests {
         let mut lines: Vec<(LocationId, u32)> = Vec::new();
         for index in 0..1_000 {
             let location = places[index as usize % 2];
-            lines.push((location, book.enter(location, index, Phase::Waiting)));
+            lines.push((
+                location,
+                book.enter(location, index, RequestState::Scheduled),
+            ));
         }
         let check = |book: &Book, lines: &[(LocationId, u32)]| {
             let live = lines.iter().filter(|(_, line)| *line != NONE).count();
             book.check_invariants(live, |index| {
                 let (location, line) = lines[index as usize];
-                (line != NONE).then_some((location, line, Phase::Waiting))
+                (line != NONE).then_some((location, line, RequestState::Scheduled))
             });
         };
         check(&book, &lines);
         for index in (0..1_000).filter(|index| index % 3 != 0) {
-            book.leave(lines[index].1, Phase::Waiting);
+            book.leave(lines[index].1, RequestState::Scheduled);
             lines[index].1 = NONE;
         }
         check(&book, &lines);
         let chunks = book.chunks.end();
         for index in (0..1_000).filter(|index| index % 3 != 0) {
             let location = lines[index].0;
-            let line = book.enter(location, u32::try_from(index).unwrap(), Phase::Waiting);
+            let line = book.enter(
+                location,
+                u32::try_from(index).unwrap(),
+                RequestState::Scheduled,
+            );
             lines[index].1 = line;
         }
         check(&book, &lines);
         assert_eq!(book.chunks.end(), chunks, "nothing new was needed");
         for line in &mut lines {
-            book.leave(line.1, Phase::Waiting);
+            book.leave(line.1, RequestState::Scheduled);
             line.1 = NONE;
         }
         check(&book, &lines);
@@ -486,19 +469,21 @@ mod tests {
         let here = LocationId::from_index(0);
         book.open(here, Arc::default);
         let mut lines: Vec<u32> = (0..100)
-            .map(|n| book.enter(here, n, Phase::Waiting))
+            .map(|n| book.enter(here, n, RequestState::Scheduled))
             .collect();
         for round in 0..1_000 {
             // Whole chunks go, the first ones and the last ones in turn.
             let some = if round % 2 == 0 { 0..60 } else { 40..100 };
             for n in some.clone() {
-                book.leave(lines[n], Phase::Waiting);
+                book.leave(lines[n], RequestState::Scheduled);
             }
             for n in some {
-                lines[n] = book.enter(here, u32::try_from(n).unwrap(), Phase::Waiting);
+                lines[n] = book.enter(here, u32::try_from(n).unwrap(), RequestState::Scheduled);
             }
         }
         assert!(book.page(here).unwrap().end() <= 12);
-        book.check_invariants(100, |n| Some((here, lines[n as usize], Phase::Waiting)));
+        book.check_invariants(100, |n| {
+            Some((here, lines[n as usize], RequestState::Scheduled))
+        });
     }
 }

@@ -48,17 +48,23 @@ struct Locked {
 
 impl ShardCell {
     pub(super) fn new(rules: Arc<Rules>, remember: Duration, remembered_max: usize) -> Self {
-        let locked = Locked {
-            contention: Contention::default(),
-            shard: Shard::new(rules, remember, remembered_max),
-        };
-        Self {
-            shard: CachePadded::new(Mutex::new(locked)),
+        Self::of(Shard::new(rules, remember, remembered_max))
+    }
+
+    /// The cell of a shard that may hold something already.
+    pub(super) fn of(shard: Shard) -> Self {
+        let cell = Self {
+            shard: CachePadded::new(Mutex::new(Locked {
+                contention: Contention::default(),
+                shard,
+            })),
             wheel_next: AtomicU64::new(NOTHING),
             ready_next: AtomicU64::new(NOTHING),
             memory_next: AtomicU64::new(NOTHING),
             upkeep_next: AtomicU64::new(0),
-        }
+        };
+        cell.publish(&cell.shard.lock().shard);
+        cell
     }
 
     pub(super) fn lock(&self) -> ShardGuard<'_> {
@@ -171,6 +177,7 @@ impl DerefMut for ShardGuard<'_> {
 
 impl Drop for ShardGuard<'_> {
     fn drop(&mut self) {
+        self.locked.shard.commit();
         self.locked.shard.tell_counts();
         self.cell.publish(&self.locked.shard);
     }

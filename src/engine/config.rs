@@ -6,7 +6,9 @@ use super::Engine;
 use super::book::REQUESTS_MAX;
 use super::location::Pace;
 use super::panics::PanicObserver;
+use super::recovery::{RecoveryObserver, RecoveryProgress};
 use crate::directory::Directory;
+use crate::persistence::{Durability, Store, StoreError};
 use crate::router::Router;
 use crate::sync::Arc;
 
@@ -27,6 +29,10 @@ pub struct EngineBuilder {
     pub(super) hash_key: Option<u128>,
     pub(super) panic_observer: Option<PanicObserver>,
     pub(super) default_pace: Option<Pace>,
+    pub(super) store: Option<Store>,
+    pub(super) durability: Durability,
+    pub(super) snapshot_every: (u64, Duration),
+    pub(super) recovery_observer: Option<RecoveryObserver>,
 }
 
 /// A setting out of its range.
@@ -63,6 +69,28 @@ impl ConfigError {
     }
 }
 
+/// Why no engine was built.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A setting is out of its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The directory given numbers a location otherwise than the store.
+    #[error("location {number}: the directory given has {given}: the store has {stored:?}")]
+    Directory {
+        /// The location's number in the store.
+        number: u32,
+        /// What the directory given has there, or for the store's name, in words.
+        given: String,
+        /// Its name in the store.
+        stored: String,
+    },
+}
+
 impl Default for EngineBuilder {
     fn default() -> Self {
         Self {
@@ -79,6 +107,10 @@ impl Default for EngineBuilder {
             hash_key: None,
             panic_observer: None,
             default_pace: None,
+            store: None,
+            durability: Durability::Sync,
+            snapshot_every: (256 << 20, Duration::from_secs(600)),
+            recovery_observer: None,
         }
     }
 }
@@ -146,7 +178,8 @@ impl EngineBuilder {
         self
     }
 
-    /// The fencing epoch that leases carry; default 1.
+    /// The fencing epoch that leases carry; default 1. An engine with a store takes a greater one where the store
+    /// was written under this one already.
     pub fn epoch(mut self, epoch: u32) -> Self {
         self.epoch = epoch;
         self
@@ -159,9 +192,42 @@ impl EngineBuilder {
     }
 
     /// The key of the hashes that choose a request's shard and recognise a repeated intake; default
-    /// random. It changes nothing that can be seen from outside.
+    /// random. It changes nothing that can be seen from outside. A store has one of its own, which is then used;
+    /// another here is an error.
     pub fn hash_key(mut self, key: u128) -> Self {
         self.hash_key = Some(key);
+        self
+    }
+
+    /// Where requests are kept so that they outlive the process; default nowhere. [`build`](Self::build) reads back what
+    /// is there.
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// When an answer rests on what is durable, for an engine with a store; default [`Durability::Sync`].
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// A snapshot is taken when the journal has grown by so many bytes since the last, and when that is so long ago and
+    /// anything has happened since; default 256 MiB and ten minutes. It is what the next [`build`](Self::build) reads
+    /// back first, and the journal before it is dropped: so this bounds how long that takes, and how much room the
+    /// store needs beside what is pending. While the engine is [started](Engine::start); one that is polled by hand
+    /// calls [`Engine::snapshot`].
+    pub fn snapshot_every(mut self, journal_bytes: u64, span: Duration) -> Self {
+        self.snapshot_every = (journal_bytes, span);
+        self
+    }
+
+    /// Is told now and then how far [`build`](Self::build) is with reading a store back, on the thread that builds.
+    pub fn on_recovery(
+        mut self,
+        observer: impl Fn(RecoveryProgress) + Send + Sync + 'static,
+    ) -> Self {
+        self.recovery_observer = Some(RecoveryObserver::new(observer));
         self
     }
 
@@ -173,11 +239,18 @@ impl EngineBuilder {
         self
     }
 
-    /// Checks the settings and makes the engine.
+    /// Checks the settings and makes the engine. One with a store is read back first: O(what is in it), by as many
+    /// threads as the machine runs at once, which have ended when this returns.
     ///
     /// # Errors
-    /// The first setting that is out of its range.
-    pub fn build(self, router: Arc<dyn Router>) -> Result<Engine, ConfigError> {
+    /// The first setting that is out of its range; where the store cannot be used, or is damaged; and where the
+    /// directory given numbers locations otherwise than the store.
+    pub fn build(self, router: Arc<dyn Router>) -> Result<Engine, BuildError> {
+        self.check()?;
+        Engine::make(self, router)
+    }
+
+    fn check(&self) -> Result<(), BuildError> {
         ConfigError::check(
             self.shards.is_power_of_two() && self.shards <= 1024,
             "shards",
@@ -202,6 +275,17 @@ impl EngineBuilder {
             self.route_batch.to_string(),
             "1 to 4096",
         )?;
-        Ok(Engine::assemble(self, router))
+        let is_other_key = |store: &Store| {
+            let key = self.hash_key;
+            key.is_some_and(|key| key != store.identity().hash_key)
+        };
+        if self.store.as_ref().is_some_and(is_other_key) {
+            return Err(BuildError::Store(StoreError::Mismatch {
+                what: "the hash key".to_owned(),
+                found: "another one".to_owned(),
+                expected: "the store's, or none".to_owned(),
+            }));
+        }
+        Ok(())
     }
 }

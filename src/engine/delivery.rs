@@ -12,6 +12,8 @@ use super::trash::Trash;
 use crate::ids::Timestamp;
 use crate::lifecycle::{Outcome, RequestState};
 use crate::lifecycle::{Rule, Why};
+use crate::persistence::Lsn;
+use crate::persistence::record::Change;
 use crate::request::no_payload;
 use crate::router::{Completion, Disposition, Lease, RoutingCommand};
 use crate::sync::{Arc, Ordering};
@@ -30,7 +32,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`CompleteError::Stale`] for a lease that was settled or superseded, and for one of another epoch;
-    /// [`CompleteError::Unknown`] where its request never was, or is forgotten.
+    /// [`CompleteError::Unknown`] where its request never was, or is forgotten; with a store, where its journal fails.
     ///
     /// [`Router::route`]: crate::Router::route
     pub fn complete(
@@ -40,6 +42,23 @@ impl Engine {
         now: Timestamp,
     ) -> Result<RequestState, CompleteError> {
         let id = lease.id();
+        self.usable().map_err(|_| CompleteError::Unavailable)?;
+        let mut rests_on = Lsn(0);
+        let answer = self.complete_attempt(lease, completion, now, &mut rests_on);
+        let settled = self.settle_log(rests_on);
+        settled.map_err(|_| CompleteError::Indeterminate(id))?;
+        answer
+    }
+
+    /// [`complete`](Self::complete), without waiting for the record that the answer rests on.
+    fn complete_attempt(
+        &self,
+        lease: &Lease,
+        completion: Completion,
+        now: Timestamp,
+        rests_on: &mut Lsn,
+    ) -> Result<RequestState, CompleteError> {
+        let id = lease.id();
         let completion = match completion {
             Completion::Rejected(why) => Completion::Rejected(bounded(why)),
             other => other,
@@ -47,6 +66,7 @@ impl Engine {
         let (place, hash) = self.place(id);
         let mut trash = Trash::new();
         let mut shard = self.shards[place].lock();
+        *rests_on = shard.commit();
         let Some(index) = shard.find(id, hash) else {
             return Err(match shard.remembers(id, hash, now) {
                 false => CompleteError::Unknown(id),
@@ -57,39 +77,42 @@ impl Engine {
             });
         };
         let pending = shard.pending(index);
-        let phase = pending.phase;
+        let (phase, state) = (pending.phase, pending.state());
         let open_attempt = pending.open_attempt();
         let is_open = lease.attempt() == open_attempt && open_attempt != 0;
         // A newer attempt that waits for its worker is released already.
-        if !is_open || lease.epoch() != self.settings.epoch || phase == Phase::Released {
-            return Err(CompleteError::Stale {
-                id,
-                state: phase.state(),
-            });
+        let is_superseded = phase == Phase::Released && pending.attempts() != open_attempt;
+        if !is_open || !self.is_own_epoch(lease.epoch()) || is_superseded {
+            return Err(CompleteError::Stale { id, state });
         }
-        if phase.is_before_release() && pending.has_expired(now) {
+        // Of one in doubt nobody knew how it went; here somebody does.
+        if !pending.is_released() && pending.has_expired(now) {
             // Its lifespan ended after its lease; no poll has seen it yet.
             shard.expire(index, now, &mut trash);
+            *rests_on = shard.commit();
             return Err(CompleteError::Stale {
                 id,
                 state: RequestState::Completed,
             });
         }
+        let was_released = pending.is_released();
         shard.pending_mut(index).close_attempt();
         match completion {
             Completion::Routed => shard.end(index, Outcome::Routed, Why::Plain, now, &mut trash),
             Completion::Rejected(why) => {
                 shard.end(index, Outcome::Rejected, Why::Told(why), now, &mut trash);
             }
-            Completion::Busy { retry_after } if phase == Phase::Routing => {
+            Completion::Busy { retry_after } if was_released => {
+                shard.settle_doubt(index);
                 shard.fail_attempt(index, Rule::Busy, retry_after, now, &mut trash);
             }
-            // The attempt has failed already, by its lease: this is the same failure.
-            Completion::Busy { .. } => {}
+            // The attempt has failed already, by its lease: this is the same failure. But its lease is settled.
+            Completion::Busy { .. } => shard.log(Change::Examined, index),
         }
         let left = shard.store.entry(index).filter(|entry| entry.id() == id);
-        let state = left.map_or(RequestState::Completed, |entry| entry.phase.state());
+        let state = left.map_or(RequestState::Completed, |entry| entry.state());
         let until = shard.waits_until(index);
+        *rests_on = shard.commit();
         drop(shard);
         self.notify_settled(until);
         Ok(state)
@@ -295,7 +318,9 @@ impl Shard {
                 attempt: self.pending(index).attempts(),
             }
         );
-        self.pending_mut(index).take_attempt_back();
+        if !self.put_in_doubt_again(index) {
+            self.pending_mut(index).take_attempt_back();
+        }
     }
 
     /// The phase of an attempt's request, where it is pending and no newer attempt was released.

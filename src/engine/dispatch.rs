@@ -31,6 +31,7 @@ use super::trash::Trash;
 use super::wakeup::Wakeup;
 use crate::clock::Clock;
 use crate::ids::{LocationId, Timestamp};
+use crate::persistence::record::Change;
 use crate::router::RoutingCommand;
 use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 use crate::telemetry::News;
@@ -341,7 +342,10 @@ impl Engine {
 
     /// Routes a released attempt, unless its location was put on hold or its lifespan ended since.
     fn dispatch_one(&self, attempt: Attempt, ahead: bool, clock: &dyn Clock) {
-        if let Some(command) = self.start_dispatched(attempt, ahead, clock.now()) {
+        if self.settle_log(attempt.intent).is_err() {
+            // The router is told of nothing that may be forgotten.
+            self.take_back(vec![attempt]);
+        } else if let Some(command) = self.start_dispatched(attempt, ahead, clock.now()) {
             self.route(attempt, command, || clock.now());
         }
     }
@@ -370,6 +374,7 @@ impl Engine {
         if page.is_some_and(|page| page.control.is_held()) {
             shard.take_attempt_back(index, &mut trash.news);
             shard.park(index, &mut trash.news);
+            shard.log(Change::Returned, index);
             let until = shard.pending(index).not_after();
             drop(shard);
             self.notify_settled(until);
@@ -392,6 +397,7 @@ impl Engine {
             if shard.phase_of(attempt) == Some(Phase::Released) {
                 shard.take_attempt_back(attempt.index, &mut news);
                 shard.wait(attempt.index);
+                shard.log(Change::Returned, attempt.index);
             }
         }
         self.wakeup.notify_due(Timestamp::EPOCH);

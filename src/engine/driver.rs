@@ -16,7 +16,8 @@ use super::Engine;
 use super::config::ConfigError;
 use super::delivery::caught;
 use super::dispatch::Dispatch;
-use super::error::StartError;
+use super::error::{PollError, StartError};
+use super::keeper::Keeper;
 use super::panics::Panics;
 use super::replies::Poll;
 use super::wakeup::Ticket;
@@ -124,6 +125,7 @@ pub struct Running {
     clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
     dispatch: Option<Arc<Dispatch>>,
+    keeper: Arc<Keeper>,
     threads: Vec<JoinHandle<()>>,
     ended: bool,
 }
@@ -144,8 +146,11 @@ struct Shared {
 struct Progress {
     /// The number of the driver's last poll, where it left nothing due and nothing in flight.
     idle_at: Option<u64>,
+    /// The journal has failed: nothing is released any more.
+    failed: bool,
     driver_exited: bool,
     workers_exited: usize,
+    keepers_exited: usize,
     panics: Vec<String>,
 }
 
@@ -154,6 +159,7 @@ struct Progress {
 enum Job {
     Drive,
     Dispatch,
+    Keep,
 }
 
 /// The thread that a poll runs on. It is to be known because nobody may wait for a poll from inside it.
@@ -198,6 +204,7 @@ impl Engine {
             clock: Arc::clone(&clock),
             shared: Arc::default(),
             dispatch: dispatch.clone(),
+            keeper: Arc::default(),
             threads: Vec::new(),
             ended: false,
         };
@@ -212,6 +219,17 @@ impl Engine {
             let name = format!("duewheel-dispatch-{number}");
             running.spawn(&name, Job::Dispatch, move |_| {
                 engine.work(&dispatch, &*clock);
+            })?;
+        }
+        if self.durable.is_some() {
+            let (engine, keeper) = (Arc::clone(self), Arc::clone(&running.keeper));
+            running.spawn("duewheel-journal", Job::Keep, move |_| {
+                keeper.write(&engine);
+            })?;
+            let (engine, keeper) = (Arc::clone(self), Arc::clone(&running.keeper));
+            let clock = Arc::clone(&clock);
+            running.spawn("duewheel-snapshots", Job::Keep, move |_| {
+                keeper.take_snapshots(&engine, &*clock);
             })?;
         }
         let engine = Arc::clone(self);
@@ -248,11 +266,21 @@ impl Engine {
             let now = clock.now();
             shared.polled.store(now.as_millis(), Ordering::Relaxed);
             let budget = options.poll_budget.max(1);
-            let Ok(poll) = self.poll_until(now, budget, &shared.stop) else {
-                if let Some(sleep) = self.wakeup.lie_down(ticket, Timestamp::MAX, true) {
-                    sleep.wait(BUSY_WAIT);
+            let poll = match self.poll_until(now, budget, &shared.stop) {
+                Ok(poll) => poll,
+                Err(error) => {
+                    let wait = match error {
+                        PollError::Busy => BUSY_WAIT,
+                        PollError::Unavailable => {
+                            shared.set_failed();
+                            SLEEP_MAX
+                        }
+                    };
+                    if let Some(sleep) = self.wakeup.lie_down(ticket, Timestamp::MAX, true) {
+                        sleep.wait(wait);
+                    }
+                    continue;
                 }
-                continue;
             };
             let Some(plan) = self.plan(&poll, clock) else {
                 continue;
@@ -273,7 +301,7 @@ impl Engine {
         if poll.more || poll.next_wakeup.is_some_and(|next| next <= clock.now()) {
             return None;
         }
-        let in_flight = self.in_flight();
+        let in_flight = self.at_work();
         // What waits for dispatch makes a poll due when there is room.
         let until = poll.next_wakeup.unwrap_or(Timestamp::MAX);
         let timeout = clock.real_time_until(until);
@@ -291,7 +319,7 @@ impl Engine {
     /// Whether nothing has come between a plan and the sleep that was published by it.
     pub(super) fn may_sleep(&self, plan: &Plan) -> bool {
         let earlier = self.next_wakeup().is_some_and(|found| found < plan.until);
-        let ended = plan.ends_matter && self.in_flight() != plan.in_flight;
+        let ended = plan.ends_matter && self.at_work() != plan.in_flight;
         !earlier && !ended
     }
 
@@ -370,12 +398,14 @@ impl Running {
             if !own && !self.engine.polling_thread.is_here() {
                 // Only a poll that begins from here on has seen all that was taken in.
                 let before = self.shared.polls.load(Ordering::SeqCst);
-                let workers = self.threads.len() - 1;
+                let keepers = if self.engine.durable.is_some() { 2 } else { 0 };
+                let workers = self.threads.len() - 1 - keepers;
                 self.engine.wakeup.ring();
                 let is_idle =
                     |progress: &Progress| progress.idle_at.is_some_and(|poll| poll > before);
                 end.timed_out = !self.shared.wait(deadline, |progress| {
                     let nobody_is_left = progress.driver_exited
+                        || progress.failed
                         || (workers > 0 && progress.workers_exited == workers);
                     is_idle(progress) || nobody_is_left
                 });
@@ -389,13 +419,17 @@ impl Running {
             let left = dispatch.close();
             self.engine.take_back(left);
         }
+        self.keeper.stop(&self.engine);
         let threads = std::mem::take(&mut self.threads);
         if !own && !threads.is_empty() {
             let exited = self.shared.wait(deadline, |progress| {
-                progress.workers_exited + usize::from(progress.driver_exited) == threads.len()
+                let exited = progress.workers_exited + progress.keepers_exited;
+                exited + usize::from(progress.driver_exited) == threads.len()
             });
             end.timed_out |= !exited;
         }
+        // What the last attempts came to; where that fails, `Engine::store_error` says so.
+        let _ = self.engine.flush();
         let mut progress = self.shared.progress.lock();
         end.panics = std::mem::take(&mut progress.panics);
         drop(progress);
@@ -426,6 +460,7 @@ impl Running {
                 match job {
                     Job::Drive => progress.driver_exited = true,
                     Job::Dispatch => progress.workers_exited += 1,
+                    Job::Keep => progress.keepers_exited += 1,
                 }
                 progress.panics.extend(message);
                 drop(progress);
@@ -464,6 +499,11 @@ impl fmt::Debug for Running {
 }
 
 impl Shared {
+    fn set_failed(&self) {
+        self.progress.lock().failed = true;
+        self.changed.notify_all();
+    }
+
     fn set_idle(&self, idle_at: Option<u64>) {
         self.progress.lock().idle_at = idle_at;
         if idle_at.is_some() {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::time::Duration;
 
+use super::doubt::Suspicion;
 use super::entry::{Flags, Phase};
 use super::gaps::Gaps;
 use super::index::tag_of;
@@ -16,6 +17,7 @@ use super::trash::Trash;
 use crate::ids::Timestamp;
 use crate::lifecycle::Outcome;
 use crate::lifecycle::{Rule, Why};
+use crate::persistence::record::Change;
 use crate::telemetry::{IS_ON, note};
 use crate::wheel::Advance;
 
@@ -29,6 +31,7 @@ impl Shard {
         now: Timestamp,
         step: usize,
         gaps: &Gaps,
+        suspicion: Option<Suspicion>,
         trash: &mut Trash,
     ) -> Advance {
         let mut fired = std::mem::take(&mut self.fired);
@@ -41,6 +44,10 @@ impl Shard {
             entry.timer = NONE;
             match entry.phase {
                 Phase::Waiting | Phase::InLine => {
+                    if suspicion.is_some_and(|suspicion| suspicion.holds_for(self.pending(index))) {
+                        self.entry_mut(index).flags.set(Flags::REDELIVERY, true);
+                        self.log(Change::Examined, index);
+                    }
                     self.sight(index, now, trash, |due, grace| {
                         // A gap may be from before the clock stepped back.
                         due.saturating_add(grace) < now && gaps.cover(due, grace)
@@ -112,7 +119,10 @@ impl Shard {
                 );
                 self.make_ready(index);
             }
-            Verdict::Later => self.wait(index),
+            Verdict::Later => {
+                self.wait(index);
+                self.log(Change::Examined, index);
+            }
             Verdict::Ended(outcome, rule) => {
                 self.end(index, outcome, Why::Rule(rule), now, trash);
             }
@@ -134,7 +144,11 @@ impl Shard {
         let grace = self.rules.grace;
         let verdict = self.judge(index, now, trash, |due| covered(due, grace));
         match verdict {
-            Verdict::Due | Verdict::Later => self.wait(index),
+            Verdict::Due => self.wait(index),
+            Verdict::Later => {
+                self.wait(index);
+                self.log(Change::Examined, index);
+            }
             Verdict::Ended(outcome, rule) => {
                 self.end(index, outcome, Why::Rule(rule), now, trash);
             }
@@ -205,6 +219,7 @@ impl Shard {
                     }
                 );
                 self.wait(index);
+                self.log(Change::Retry, index);
             }
             None => {
                 let outcome = Outcome::DeadLettered;
@@ -215,7 +230,7 @@ impl Shard {
 
     /// Ends a request whose lifespan is over.
     pub(super) fn expire(&mut self, index: u32, now: Timestamp, trash: &mut Trash) {
-        let why = Why::Rule(Rule::NotAfter);
+        let why = Why::Rule(self.pending(index).expiry_rule());
         self.end(index, Outcome::Expired, why, now, trash);
     }
 }

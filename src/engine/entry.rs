@@ -29,6 +29,9 @@ use crate::sync::Arc;
 /// | `Held` | Held | at not-after | |
 /// | `Released` | Released | none | in a dispatch queue |
 /// | `Routing` | Routing | at the lease's end, where there is one | at the router |
+///
+/// An entry that is in doubt ([`Flags::IN_DOUBT`]) is in one of the first five, and its public state is Released:
+/// see `doubt.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Waiting,
@@ -50,7 +53,7 @@ impl Phase {
         }
     }
 
-    /// Whether cancel, reschedule and expiry still find it.
+    /// Whether it is neither at the router nor on its way there.
     pub(super) fn is_before_release(self) -> bool {
         !matches!(self, Self::Released | Self::Routing)
     }
@@ -71,6 +74,25 @@ impl Flags {
     pub(super) const CLEARED: Self = Self(8);
     /// An earlier attempt may have been acted on.
     pub(super) const REDELIVERY: Self = Self(16);
+    /// The attempt released last was not seen to end, because the process did: it is handed over again.
+    pub(super) const IN_DOUBT: Self = Self(32);
+    /// In doubt, and so often already that it waits for a while before it is handed over again.
+    pub(super) const COOLING: Self = Self(64);
+    /// While a store is read back: what its customer gave was not found yet.
+    pub(super) const ORPHAN: Self = Self(128);
+
+    /// The bits that are stored. Of the others, the id's form stands with the id, and the rest is found anew.
+    const STORED: u8 = Self::JUDGED.0 | Self::EXAMINED.0 | Self::CLEARED.0 | Self::REDELIVERY.0;
+
+    /// What is stored of them.
+    pub(super) fn stored(self) -> u8 {
+        self.0 & Self::STORED
+    }
+
+    /// Those that were stored; the id's form is as it is.
+    pub(super) fn restore(&mut self, stored: u8) {
+        self.0 = self.0 & Self::UUID.0 | stored & Self::STORED;
+    }
 
     pub(super) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -193,6 +215,21 @@ impl Entry {
         }
     }
 
+    /// Where it is in its life, as the public forms have it.
+    #[inline]
+    pub(super) fn state(&self) -> RequestState {
+        match self.flags.has(Flags::IN_DOUBT) {
+            true => RequestState::Released,
+            false => self.phase.state(),
+        }
+    }
+
+    /// Whether an attempt was released and has not ended, as far as is known.
+    #[inline]
+    pub(super) fn is_released(&self) -> bool {
+        !self.phase.is_before_release() || self.flags.has(Flags::IN_DOUBT)
+    }
+
     #[inline]
     pub(super) fn plan(&self) -> Plan {
         self.plan.plan()
@@ -227,6 +264,8 @@ pub(super) struct Course {
     pub(super) open_attempt: u32,
     /// Which of the processing times is at hand.
     pub(super) step: u32,
+    /// How often the attempt at hand was handed over again because it was in doubt.
+    pub(super) redeliveries: u32,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::config::ConfigError;
 use crate::ids::{LocationId, RequestId};
 use crate::lifecycle::RequestState;
+use crate::persistence::commit::Undurable;
 use crate::request::InteractionRequest;
 
 /// Why a request was not taken in. Nothing was changed.
@@ -45,6 +46,16 @@ pub enum ScheduleErrorReason {
     /// The engine is shutting down.
     #[error("the engine takes nothing in any more")]
     Closed,
+    /// The store has no room for more; what is left of it is kept for the ends of what was taken in.
+    #[error("the store has no room for further requests")]
+    StorageFull,
+    /// The engine's journal has failed: see [`Engine::store_error`](super::Engine::store_error).
+    #[error("the journal has failed: nothing is taken in")]
+    Unavailable,
+    /// The journal failed while this request was waiting for it: the request may or may not be there when the store
+    /// is opened again. To hand it in again then is safe, under the same id.
+    #[error("the journal failed meanwhile: whether the request was taken in is not known")]
+    Indeterminate,
 }
 
 impl ScheduleErrorReason {
@@ -56,6 +67,9 @@ impl ScheduleErrorReason {
             Self::UnknownLocation(_) => "unknown_location",
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::Closed => "closed",
+            Self::StorageFull => "storage_full",
+            Self::Unavailable => "unavailable",
+            Self::Indeterminate => "indeterminate",
         }
     }
 }
@@ -75,9 +89,16 @@ pub enum CancelError {
         /// Its state.
         state: RequestState,
     },
+    /// The engine's journal has failed: see [`Engine::store_error`](super::Engine::store_error).
+    #[error("the journal has failed: nothing is cancelled")]
+    Unavailable,
+    /// The journal failed while the answer was waiting for it: it may or may not be cancelled when the store is opened
+    /// again.
+    #[error("the journal failed meanwhile: whether request {0} is cancelled is not known")]
+    Indeterminate(RequestId),
 }
 
-/// Why a request was not rescheduled. Its schedule was not changed.
+/// Why a request was not rescheduled. Its schedule was not changed, but where that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RescheduleError {
@@ -102,6 +123,13 @@ pub enum RescheduleError {
         /// The revision it has.
         found: u32,
     },
+    /// The engine's journal has failed: see [`Engine::store_error`](super::Engine::store_error).
+    #[error("the journal has failed: nothing is rescheduled")]
+    Unavailable,
+    /// The journal failed while the answer was waiting for it: it may or may not have the new schedule when the store
+    /// is opened again.
+    #[error("the journal failed meanwhile: whether request {0} was rescheduled is not known")]
+    Indeterminate(RequestId),
 }
 
 /// Why a completion was not taken.
@@ -119,6 +147,43 @@ pub enum CompleteError {
         /// Its state.
         state: RequestState,
     },
+    /// The engine's journal has failed: see [`Engine::store_error`](super::Engine::store_error).
+    #[error("the journal has failed: nothing is completed")]
+    Unavailable,
+    /// The journal failed while the answer was waiting for it: it may or may not be completed when the store is opened
+    /// again.
+    #[error("the journal failed meanwhile: whether request {0} is completed is not known")]
+    Indeterminate(RequestId),
+}
+
+/// Why a command on a location was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocationError {
+    /// The directory does not know it.
+    #[error(transparent)]
+    Unknown(#[from] UnknownLocation),
+    /// The engine's journal has failed: see [`Engine::store_error`](super::Engine::store_error).
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The journal failed while the answer was waiting for it: some, all or nothing of the command may be there when
+    /// the store is opened again.
+    #[error(
+        "the journal failed meanwhile: what became of the command on location {0:?} is not known"
+    )]
+    Indeterminate(LocationId),
+}
+
+/// The engine's journal has failed: what would change anything is refused, and nothing is released. What made it fail
+/// says [`Engine::store_error`](super::Engine::store_error).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal has failed")]
+pub struct Unavailable;
+
+impl From<Undurable> for Unavailable {
+    fn from(_: Undurable) -> Self {
+        Self
+    }
 }
 
 /// A location that the directory does not know.
@@ -126,10 +191,23 @@ pub enum CompleteError {
 #[error("location {0:?} is not in the directory")]
 pub struct UnknownLocation(pub LocationId);
 
-/// Another poll is running.
+/// Why a poll released nothing, or nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("another poll is running")]
-pub struct Busy;
+#[non_exhaustive]
+pub enum PollError {
+    /// Another poll is running, be it further up this thread's stack.
+    #[error("another poll is running")]
+    Busy,
+    /// The engine's journal has failed: see [`Engine::store_error`](super::Engine::store_error).
+    #[error("the journal has failed: nothing is released")]
+    Unavailable,
+}
+
+impl From<Unavailable> for PollError {
+    fn from(_: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
 
 /// Why the driver was not started.
 #[derive(Debug, thiserror::Error)]

@@ -21,6 +21,14 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
+    /// Where the last poll was before the engine was recovered, as far as its store tells.
+    pub(super) fn after(last_poll: Option<Timestamp>) -> Self {
+        Self {
+            last_poll,
+            gaps: Vec::new(),
+        }
+    }
+
     /// A poll begins. Says whether the clock has stepped back since the last one. O(1).
     pub(super) fn polled(&mut self, now: Timestamp, grace: Duration) -> bool {
         let since = self.last_poll.replace(now);

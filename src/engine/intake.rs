@@ -1,19 +1,20 @@
 //! Commands on one request: schedule, cancel, reschedule, status.
 
 use super::Engine;
-use super::entry::Phase;
 use super::error::{CancelError, RescheduleError, ScheduleError, ScheduleErrorReason};
 use super::memory::{Ended, Memory};
 use super::pending::Pending;
 use super::replies::{Cancelled, Position, Receipt, RequestStatus};
 use super::shard::{Known, Shard};
 use super::trash::Trash;
-use crate::ids::{RequestId, Timestamp};
+use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::lifecycle::Why;
 use crate::lifecycle::{Outcome, RequestState};
+use crate::persistence::Lsn;
+use crate::persistence::record::Change;
 use crate::request::InteractionRequest;
 use crate::schedule::ScheduleData;
-use crate::sync::Ordering;
+use crate::sync::{Arc, Ordering};
 use crate::telemetry::{News, note};
 
 /// What of a request can be worked out before its shard is locked.
@@ -33,14 +34,17 @@ impl Engine {
     /// O(1), one shard lock. Many requests at once go faster through
     /// [`schedule_batch`](Self::schedule_batch).
     ///
+    /// With a store under [`Durability::Sync`](crate::Durability::Sync) it waits until the request is durable.
+    ///
     /// # Errors
-    /// [`ScheduleError`], which hands the request back; nothing was changed.
+    /// [`ScheduleError`], which hands the request back; nothing was changed, but where it says that this is not known.
     pub fn schedule(
         &self,
         mut request: InteractionRequest,
         now: Timestamp,
     ) -> Result<Receipt, ScheduleError> {
         let mut news = News::default();
+        let mut rests_on = Lsn(0);
         let taken = self.arrival(&request).and_then(|arrival| {
             let mut shard = self.shards[arrival.place].lock();
             let reserve = || {
@@ -51,15 +55,21 @@ impl Engine {
                     .next_intake
                     .fetch_add(1, Ordering::Relaxed))
             };
-            self.take_in(&mut shard, &mut request, &arrival, now, reserve, &mut news)
+            let taken = self.take_in(&mut shard, &mut request, &arrival, now, reserve, &mut news);
+            rests_on = shard.commit();
+            taken
         });
-        match taken {
-            Ok((receipt, due)) => {
-                if let Some(due) = due {
-                    self.wakeup.notify_due(due);
-                }
-                Ok(receipt)
+        if let Ok((_, Some(due))) = taken {
+            self.wakeup.notify_due(due);
+        }
+        match taken.and_then(|(receipt, _)| {
+            if self.settle_log(rests_on).is_err() {
+                request = self.as_submitted(request.id);
+                return Err(ScheduleErrorReason::Indeterminate);
             }
+            Ok(receipt)
+        }) {
+            Ok(receipt) => Ok(receipt),
             Err(reason) => {
                 note_refused(&request, &reason, &mut news);
                 Err(ScheduleError {
@@ -78,6 +88,9 @@ impl Engine {
         if !self.directory.contains(request.location) {
             return Err(ScheduleErrorReason::UnknownLocation(request.location));
         }
+        if self.usable().is_err() {
+            return Err(ScheduleErrorReason::Unavailable);
+        }
         let (bytes, bytes_max) = (request.payload.len(), self.settings.payload_bytes_max);
         if bytes > bytes_max {
             return Err(ScheduleErrorReason::PayloadTooLarge { bytes, bytes_max });
@@ -85,6 +98,7 @@ impl Engine {
         let [key0, key1] = self.rules.hash_key;
         let fingerprint = request.fingerprint(u128::from(key1) << 64 | u128::from(key0));
         let (place, hash) = self.place(request.id);
+        self.log_name(request.location);
         Ok(Arrival {
             place,
             hash,
@@ -135,7 +149,7 @@ impl Engine {
         let known = match shard.known(id, hash) {
             Known::Pending(index) => {
                 let pending = shard.pending(index);
-                let receipt = receipt(pending.intake, pending.phase.state(), None, true);
+                let receipt = receipt(pending.intake, pending.state(), None, true);
                 Some((pending.fingerprint, receipt))
             }
             Known::Ended(ended) if shard.memory.remembers(ended, now) => {
@@ -167,10 +181,14 @@ impl Engine {
         if self.closed.load(Ordering::Acquire) {
             return Err(ScheduleErrorReason::Closed);
         }
+        if !self.has_room() {
+            return Err(ScheduleErrorReason::StorageFull);
+        }
         let lsn = reserve()?;
         let location = request.location;
         shard.book.open(location, || self.controls.of(location));
         let (index, due) = shard.insert(request, fingerprint, hash, lsn, now);
+        shard.log(Change::Accepted, index);
         note!(
             news,
             Accepted {
@@ -191,13 +209,17 @@ impl Engine {
     /// # Errors
     /// [`CancelError::TooLate`] once it was released, or where it has ended otherwise, be it just now because
     /// its lifespan is over;
-    /// [`CancelError::Unknown`] where it never was, or is forgotten.
+    /// [`CancelError::Unknown`] where it never was, or is forgotten; with a store, where its journal fails.
     pub fn cancel(&self, id: RequestId, now: Timestamp) -> Result<Cancelled, CancelError> {
+        self.usable().map_err(|_| CancelError::Unavailable)?;
         let (place, hash) = self.place(id);
         let mut trash = Trash::new();
         let mut shard = self.shards[place].lock();
         let answer = shard.cancel(id, hash, now, &mut trash);
+        let rests_on = shard.commit();
         drop(shard);
+        let settled = self.settle_log(rests_on);
+        settled.map_err(|_| CancelError::Indeterminate(id))?;
         answer
     }
 
@@ -216,54 +238,80 @@ impl Engine {
         expected_revision: Option<u32>,
         now: Timestamp,
     ) -> Result<Receipt, RescheduleError> {
+        self.usable().map_err(|_| RescheduleError::Unavailable)?;
         let (place, hash) = self.place(id);
         let mut trash = Trash::new();
+        let mut replaced = None;
         let mut shard = self.shards[place].lock();
-        let index = match shard.find_changeable(id, hash, now, &mut trash) {
-            Ok(index) => index,
-            Err(Fixed::Unknown) => return Err(RescheduleError::Unknown(id)),
-            Err(fixed) => {
-                let state = fixed.state();
-                return Err(RescheduleError::TooLate { id, state });
-            }
-        };
-        let found = shard.pending(index).revision();
-        if let Some(expected) = expected_revision.filter(|&expected| expected != found) {
-            return Err(RescheduleError::Revision {
-                id,
-                expected,
-                found,
+        let answer = shard
+            .find_rescheduled(id, hash, expected_revision, now, &mut trash)
+            .map(|index| {
+                let news = &mut trash.news;
+                replaced = shard.replace_schedule(index, schedule, "caller", now, news);
+                let pending = shard.pending(index);
+                (pending.eligible(), pending.intake)
             });
-        }
-        let replaced = shard.replace_schedule(index, schedule, "caller", now, &mut trash.news);
-        let pending = shard.pending(index);
-        let due = pending.eligible();
-        let position = Position {
-            stream: stream(place),
-            lsn: pending.intake,
-        };
+        let rests_on = shard.commit();
         drop(shard);
         drop(replaced);
-        self.wakeup.notify_due(due);
+        if let Ok((due, _)) = answer {
+            self.wakeup.notify_due(due);
+        }
+        let settled = self.settle_log(rests_on);
+        settled.map_err(|_| RescheduleError::Indeterminate(id))?;
+        let (_, lsn) = answer?;
         Ok(Receipt {
             id,
-            position,
+            position: Position {
+                stream: stream(place),
+                lsn,
+            },
             state: RequestState::Scheduled,
             outcome: None,
             duplicate: false,
         })
     }
 
+    /// A request that was taken in, as it was given; what is gone of it meanwhile is left out.
+    #[cold]
+    pub(super) fn as_submitted(&self, id: RequestId) -> InteractionRequest {
+        let (place, hash) = self.place(id);
+        let shard = self.shards[place].lock();
+        match shard.find(id, hash) {
+            Some(index) => shard.as_submitted(index),
+            None => InteractionRequest::new(id, LocationId::from_index(0)),
+        }
+    }
+
     /// What is known of a request: while it is pending, and after that until it is forgotten, which polls and
     /// ends of other requests do in steps once its span is over. O(1), one shard lock.
+    ///
+    /// With a store it waits as every answer does, and says whether what it tells is durable: also after the
+    /// journal has failed.
     #[must_use]
     pub fn status(&self, id: RequestId) -> Option<RequestStatus> {
         let (place, hash) = self.place(id);
-        let shard = self.shards[place].lock();
-        match shard.known(id, hash) {
+        let mut shard = self.shards[place].lock();
+        let status = match shard.known(id, hash) {
             Known::Pending(index) => Some(status_of(shard.pending(index))),
             Known::Ended(ended) => Some(status_of_ended(ended, &shard.memory)),
             Known::Unknown => None,
+        };
+        let rests_on = shard.commit();
+        drop(shard);
+        let mut status = status?;
+        status.durable = self.is_durable(id, rests_on);
+        Some(status)
+    }
+
+    /// Whether what is told of a request is durable, which is waited for where answers wait.
+    pub(super) fn is_durable(&self, id: RequestId, rests_on: Lsn) -> bool {
+        let Some(durable) = &self.durable else {
+            return false;
+        };
+        match durable.commit.settle(rests_on) {
+            Ok(()) => rests_on <= durable.commit.durable(),
+            Err(_) => !durable.commit.holds_lost(id),
         }
     }
 }
@@ -289,12 +337,13 @@ pub(super) fn status_of(pending: Pending<'_>) -> RequestStatus {
     RequestStatus {
         id: pending.id(),
         location: pending.location,
-        state: pending.phase.state(),
+        state: pending.state(),
         outcome: None,
         reason: None,
         due: pending.due,
         attempts: pending.attempts(),
         revision: pending.revision(),
+        durable: false,
     }
 }
 
@@ -308,6 +357,7 @@ fn status_of_ended(ended: &Ended, memory: &Memory) -> RequestStatus {
         due: ended.due,
         attempts: ended.attempts,
         revision: ended.revision,
+        durable: false,
     }
 }
 
@@ -373,8 +423,8 @@ impl Shard {
             Known::Ended(_) | Known::Unknown => return Err(Fixed::Unknown),
         };
         let pending = self.pending(index);
-        if !pending.phase.is_before_release() {
-            return Err(Fixed::Released(pending.phase.state()));
+        if pending.is_released() {
+            return Err(Fixed::Released(pending.state()));
         }
         if pending.has_expired(now) {
             self.expire(index, now, trash);
@@ -383,12 +433,54 @@ impl Shard {
         Ok(index)
     }
 
+    /// A request that may be given another schedule by who has seen this revision of it.
+    fn find_rescheduled(
+        &mut self,
+        id: RequestId,
+        hash: u64,
+        expected_revision: Option<u32>,
+        now: Timestamp,
+        trash: &mut Trash,
+    ) -> Result<u32, RescheduleError> {
+        let index = match self.find_changeable(id, hash, now, trash) {
+            Ok(index) => index,
+            Err(Fixed::Unknown) => return Err(RescheduleError::Unknown(id)),
+            Err(fixed) => {
+                let state = fixed.state();
+                return Err(RescheduleError::TooLate { id, state });
+            }
+        };
+        let found = self.pending(index).revision();
+        match expected_revision {
+            Some(expected) if expected != found => Err(RescheduleError::Revision {
+                id,
+                expected,
+                found,
+            }),
+            _ => Ok(index),
+        }
+    }
+
     /// Whether a request ended and is still remembered at `now`.
     pub(super) fn remembers(&self, id: RequestId, hash: u64, now: Timestamp) -> bool {
         match self.known(id, hash) {
             Known::Ended(ended) => self.memory.remembers(ended, now),
             Known::Pending(_) | Known::Unknown => false,
         }
+    }
+
+    /// A pending request as it was given.
+    fn as_submitted(&self, index: u32) -> InteractionRequest {
+        let pending = self.pending(index);
+        let mut request = InteractionRequest::new(pending.id(), pending.location)
+            .with_media(pending.media)
+            .with_priority(pending.priority);
+        request.schedule = pending.to_schedule();
+        if let Some(contents) = self.store.contents(index) {
+            request.customer = contents.customer.clone();
+            request.payload = Arc::clone(&contents.payload);
+        }
+        request
     }
 
     /// Sets another schedule, told as `by` somebody's, and waits for it; returns the old one, to be dropped without
@@ -401,11 +493,12 @@ impl Shard {
         now: Timestamp,
         news: &mut News,
     ) -> Option<ScheduleData> {
-        debug_assert!(self.pending(index).phase != Phase::Released);
+        debug_assert!(self.pending(index).state() != RequestState::Released);
         let mut pending = self.pending_mut(index);
         let replaced = pending.set_schedule(schedule, now);
         pending.revise();
         self.wait(index);
+        self.log(Change::Rescheduled, index);
         note!(
             news,
             Rescheduled {

@@ -46,6 +46,8 @@ pub(super) struct LocationControl {
 struct Rules {
     held_since: Option<Timestamp>,
     pace: Option<Bucket>,
+    /// The pace is the location's own, not the engine's.
+    is_own: bool,
 }
 
 impl LocationControl {
@@ -69,11 +71,28 @@ impl LocationControl {
     pub(super) fn resume(&self, pace: Option<Pace>) -> Option<Timestamp> {
         let mut rules = self.rules.lock();
         let former = rules.pace.take();
+        rules.is_own = pace.is_some();
         let pace = pace.or(self.default_pace);
         rules.pace = pace.map(|pace| Bucket::after(pace, former.as_ref()));
         let since = rules.held_since.take();
         self.publish(&rules);
         since
+    }
+
+    /// What is stored of it: since when it is held, and its own pace in releases a second, 0 for none.
+    pub(super) fn image(&self) -> (Option<Timestamp>, u32) {
+        let rules = self.rules.lock();
+        let own = rules.pace.as_ref().filter(|_| rules.is_own);
+        let pace = own.map_or(0, |bucket| bucket.pace.releases_per_second());
+        (rules.held_since, pace)
+    }
+
+    /// Makes it what was stored of it.
+    pub(super) fn restore(&self, held_since: Option<Timestamp>, pace: Option<Pace>) {
+        self.resume(pace);
+        let mut rules = self.rules.lock();
+        rules.held_since = held_since;
+        self.publish(&rules);
     }
 
     pub(super) fn is_held(&self) -> bool {

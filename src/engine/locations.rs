@@ -6,7 +6,7 @@
 use super::Engine;
 use super::book::Page;
 use super::entry::Phase;
-use super::error::UnknownLocation;
+use super::error::{LocationError, UnknownLocation};
 use super::intake::status_of;
 use super::location::Pace;
 use super::replies::{Held, ListCursor, LocationChange, LocationPage, Resumed};
@@ -15,6 +15,8 @@ use super::trash::Trash;
 use crate::ids::{LocationId, Timestamp};
 use crate::lifecycle::{Outcome, RequestState};
 use crate::lifecycle::{Rule, Why};
+use crate::persistence::Lsn;
+use crate::persistence::record::Change;
 use crate::sync::Arc;
 use crate::telemetry::tell;
 
@@ -32,10 +34,10 @@ impl Engine {
     /// O(shards).
     ///
     /// # Errors
-    /// A location that the directory does not know.
-    pub fn hold(&self, location: LocationId, now: Timestamp) -> Result<Held, UnknownLocation> {
+    /// A location that the directory does not know; with a store, where its journal fails.
+    pub fn hold(&self, location: LocationId, now: Timestamp) -> Result<Held, LocationError> {
         self.known(location)?;
-        self.controls.of(location).hold(now);
+        let ((), rests_on) = self.change_rule(location, || self.controls.of(location).hold(now))?;
         let in_flight = self
             .shards
             .iter()
@@ -50,6 +52,7 @@ impl Engine {
             location,
             in_flight
         });
+        self.settle_location(location, rests_on)?;
         Ok(Held { in_flight })
     }
 
@@ -61,18 +64,19 @@ impl Engine {
     /// O(what the location holds).
     ///
     /// # Errors
-    /// A location that the directory does not know.
+    /// A location that the directory does not know; with a store, where its journal fails.
     pub fn resume(
         &self,
         location: LocationId,
         pace: Option<Pace>,
         now: Timestamp,
-    ) -> Result<Resumed, UnknownLocation> {
+    ) -> Result<Resumed, LocationError> {
         self.known(location)?;
-        let held_since = self.controls.of(location).resume(pace);
+        let (held_since, rule) =
+            self.change_rule(location, || self.controls.of(location).resume(pace))?;
         self.line_news.pace_changed(location);
         let mut held = 0;
-        self.walk(location, |shard, index, trash| {
+        let walked = self.walk(location, |shard, index, trash| {
             if shard.pending(index).phase == Phase::Held {
                 held += 1;
                 shard.unpark(index, held_since, now, trash);
@@ -86,6 +90,7 @@ impl Engine {
                 .map_or(0, Pace::releases_per_second)
         });
         self.wakeup.notify_due(now);
+        self.settle_location(location, rule.max(walked))?;
         Ok(Resumed { held })
     }
 
@@ -94,17 +99,18 @@ impl Engine {
     /// O(what the location holds). A request taken in meanwhile may or may not be among them.
     ///
     /// # Errors
-    /// A location that the directory does not know.
+    /// A location that the directory does not know; with a store, where its journal fails.
     pub fn cancel_location(
         &self,
         location: LocationId,
         now: Timestamp,
-    ) -> Result<LocationChange, UnknownLocation> {
+    ) -> Result<LocationChange, LocationError> {
         self.known(location)?;
+        self.usable()?;
         let mut change = LocationChange::default();
-        self.walk(location, |shard, index, trash| {
+        let rests_on = self.walk(location, |shard, index, trash| {
             let pending = shard.pending(index);
-            if !pending.phase.is_before_release() {
+            if pending.is_released() {
                 change.too_late += 1;
             } else if pending.has_expired(now) {
                 change.too_late += 1;
@@ -120,6 +126,7 @@ impl Engine {
             changed: change.changed,
             too_late: change.too_late
         });
+        self.settle_location(location, rests_on)?;
         Ok(change)
     }
 
@@ -129,23 +136,25 @@ impl Engine {
     /// O(what the location holds). A request taken in meanwhile may or may not be among them.
     ///
     /// # Errors
-    /// A location that the directory does not know.
+    /// A location that the directory does not know; with a store, where its journal fails.
     pub fn move_location(
         &self,
         from: LocationId,
         to: LocationId,
         now: Timestamp,
-    ) -> Result<LocationChange, UnknownLocation> {
+    ) -> Result<LocationChange, LocationError> {
         self.known(from)?;
         self.known(to)?;
+        self.usable()?;
+        self.log_name(to);
         let mut change = LocationChange::default();
         if from == to {
             return Ok(change);
         }
         let control = self.controls.of(to);
-        self.walk(from, |shard, index, trash| {
+        let rests_on = self.walk(from, |shard, index, trash| {
             let pending = shard.pending(index);
-            if !pending.phase.is_before_release() {
+            if pending.is_released() {
                 change.too_late += 1;
                 return;
             }
@@ -164,6 +173,13 @@ impl Engine {
                 Phase::InLine => shard.wait(index),
                 _ => {}
             }
+            if shard
+                .store
+                .entry(index)
+                .is_some_and(|entry| entry.location == to)
+            {
+                shard.log(Change::Moved, index);
+            }
         });
         tell!(LocationMoved {
             location: from,
@@ -172,6 +188,7 @@ impl Engine {
             too_late: change.too_late
         });
         self.wakeup.notify_due(now);
+        self.settle_location(from, rests_on)?;
         Ok(change)
     }
 
@@ -218,8 +235,20 @@ impl Engine {
         })
     }
 
-    /// Visits every request that stands on the location's pages now, some a lock.
-    fn walk(&self, location: LocationId, mut visit: impl FnMut(&mut Shard, u32, &mut Trash)) {
+    /// To be called before an answer is given on a command that rests on this record.
+    fn settle_location(&self, location: LocationId, rests_on: Lsn) -> Result<(), LocationError> {
+        let settled = self.settle_log(rests_on);
+        settled.map_err(|_| LocationError::Indeterminate(location))
+    }
+
+    /// Visits every request that stands on the location's pages now, some a lock. Returns the number of the last record
+    /// of what was done to them.
+    fn walk(
+        &self,
+        location: LocationId,
+        mut visit: impl FnMut(&mut Shard, u32, &mut Trash),
+    ) -> Lsn {
+        let mut rests_on = Lsn(0);
         let mut trash = Trash::new();
         let mut indexes = [0; WALK_STEP];
         for cell in &self.shards {
@@ -235,10 +264,12 @@ impl Engine {
                 for &index in &indexes[..count] {
                     visit(&mut shard, index, &mut trash);
                 }
+                rests_on = rests_on.max(shard.commit());
                 drop(shard);
                 trash.clear();
             }
         }
+        rests_on
     }
 }
 
@@ -281,9 +312,9 @@ impl Shard {
     /// Enters a request on another location's page, which is open.
     fn move_to(&mut self, index: u32, to: LocationId) {
         let pending = self.pending(index);
-        let (line, phase) = (pending.line, pending.phase);
-        self.book.leave(line, phase);
-        let line = self.book.enter(to, index, phase);
+        let (line, state) = (pending.line, pending.state());
+        self.book.leave(line, state);
+        let line = self.book.enter(to, index, state);
         let pending = self.pending_mut(index);
         pending.entry.location = to;
         pending.entry.line = line;

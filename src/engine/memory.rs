@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::hint::black_box;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::index::{Index, Place};
@@ -172,18 +173,18 @@ impl Memory {
         }
     }
 
-    /// Remembers a request that stands in the index as pending under `from`, or takes it out there where
+    /// Remembers a request that stands in the index under `from`, if anywhere, or takes it out there where
     /// nothing is remembered. Where as many are remembered as may be, the oldest few are forgotten.
     pub(super) fn remember(
         &mut self,
         end: End,
         tag: u32,
-        from: Place,
+        from: Option<Place>,
         index: &mut Index,
         told: &mut Vec<Arc<str>>,
     ) {
         if self.records_max == 0 || self.span.is_zero() {
-            let removed = index.remove(tag, from);
+            let removed = from.is_none_or(|from| index.remove(tag, from));
             debug_assert!(removed, "a pending request stands in the index");
             if let Why::Told(words) = end.why {
                 told.push(words);
@@ -196,8 +197,14 @@ impl Memory {
             self.forget_oldest(some, index, told);
         }
         let sequence = self.oldest + self.len as u64;
-        let replaced = index.replace(tag, from, Place::remembered(sequence));
-        debug_assert!(replaced, "a pending request stands in the index");
+        let place = Place::remembered(sequence);
+        match from {
+            Some(from) => {
+                let replaced = index.replace(tag, from, place);
+                debug_assert!(replaced, "a pending request stands in the index");
+            }
+            None => index.insert(tag, place),
+        }
         let (rule, words) = match end.why {
             Why::Plain => (None, NONE),
             Why::Rule(rule) => (Some(rule), NONE),
@@ -255,6 +262,18 @@ impl Memory {
             .ended
             .checked_add(self.span)
             .is_none_or(|end| now < end)
+    }
+
+    /// The numbers of the records kept.
+    pub(super) fn sequences(&self) -> Range<u64> {
+        self.oldest..self.oldest + self.len as u64
+    }
+
+    /// The record with this number, where it is kept still.
+    pub(super) fn kept(&self, sequence: u64) -> Option<&Ended> {
+        self.sequences()
+            .contains(&sequence)
+            .then(|| self.record(sequence))?
     }
 
     /// Why it ended.
@@ -334,7 +353,7 @@ mod tests {
                 ended: Timestamp::from_millis(at),
             };
             self.memory
-                .remember(end, tag(id), place, &mut self.index, &mut self.told);
+                .remember(end, tag(id), Some(place), &mut self.index, &mut self.told);
             self.index.check_invariants();
             self.memory.check_invariants(&self.index);
         }

@@ -21,21 +21,28 @@
 //! Locks, in the order in which they may be taken together: a shard's, then a location control's.
 //! Nothing else is ever held together, and none is held while the router runs or while something that
 //! a user gave is dropped. The state of the poll (`poll.rs`) is not locked but taken: there is one, and who
-//! finds it gone is told [`Busy`].
+//! finds it gone is told [`PollError::Busy`]. The journal's buffer has a lock that may be taken under a shard's, for a
+//! memory copy; nothing is written, and nobody waits for the disk, while any other lock is held.
 
 mod batch;
 mod book;
 mod cell;
 mod config;
+mod control;
 mod delivery;
 mod dispatch;
+mod doubt;
 mod driver;
 mod due;
+mod durable;
+mod endings;
 mod entry;
 mod error;
 mod gaps;
+mod image;
 mod index;
 mod intake;
+mod keeper;
 mod lines;
 mod location;
 mod locations;
@@ -44,15 +51,19 @@ mod memory;
 mod models;
 mod news;
 mod observe;
+mod outbox;
 mod panics;
 mod pending;
 mod poll;
+mod recovery;
 mod replies;
 mod rules;
 #[cfg(feature = "tokio")]
 mod run;
+mod settle;
 mod shard;
 mod slab;
+mod snapshot;
 mod store;
 mod table;
 mod taken;
@@ -64,28 +75,33 @@ use std::fmt;
 
 use crossbeam_utils::CachePadded;
 
-pub use config::{ConfigError, EngineBuilder};
+pub use config::{BuildError, ConfigError, EngineBuilder};
 pub use driver::{DriverOptions, Running, Shutdown, ShutdownReport};
 pub use error::{
-    Busy, CancelError, CompleteError, RescheduleError, ScheduleError, ScheduleErrorReason,
-    StartError, UnknownLocation,
+    CancelError, CompleteError, LocationError, PollError, RescheduleError, ScheduleError,
+    ScheduleErrorReason, StartError, Unavailable, UnknownLocation,
 };
 pub use location::Pace;
+pub use recovery::{RecoveryPhase, RecoveryProgress, RecoveryReport};
 pub use replies::{
     Cancelled, Contention, Held, ListCursor, LocationChange, LocationPage, Poll, Position, Receipt,
     RequestStatus, Resumed,
 };
 #[cfg(feature = "tokio")]
 pub use run::{AsyncEngine, RunOptions};
+pub use snapshot::{SnapshotError, SnapshotReport};
 
 use cell::ShardCell;
 use dispatch::Dispatch;
 use driver::PollingThread;
+use durable::Durable;
 use location::Controls;
 use news::LineNews;
+use outbox::Outbox;
 use panics::Panics;
 use poll::Poller;
-use rules::Rules;
+use recovery::{Recovered, Site};
+use rules::{Rules, place_of};
 use wakeup::Wakeup;
 
 use crate::clock::Clock;
@@ -95,6 +111,9 @@ use crate::report::LatenessBook;
 use crate::router::Router;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, RwLock, Weak};
 use crate::telemetry::tell;
+
+/// Commands that a poll gathers at most where it waits for the store before it hands them over.
+const GATHER_MAX: usize = 256;
 
 /// The scheduling engine. Shared by reference or `Arc`; every method takes `&self`.
 ///
@@ -135,6 +154,8 @@ pub struct Engine {
     controls: Controls,
     line_news: Arc<LineNews>,
     closed: AtomicBool,
+    /// Commands that a poll gathers before it hands them over.
+    gather_max: usize,
     /// Gone while a poll runs. Apart, as are the others that a poll writes, from what every call reads.
     poller: CachePadded<Mutex<Option<Box<Poller>>>>,
     lateness: CachePadded<Mutex<LatenessBook>>,
@@ -147,13 +168,15 @@ pub struct Engine {
     driven: AtomicBool,
     /// Clocks that ring this engine's bell already.
     observed: Mutex<Vec<Weak<dyn Clock>>>,
+    /// There where the engine has a store.
+    durable: Option<Durable>,
 }
 
 impl Engine {
     /// An engine with the default settings.
     #[must_use]
     pub fn new(router: impl Router + 'static) -> Self {
-        Self::assemble(EngineBuilder::default(), Arc::new(router))
+        Self::assemble(EngineBuilder::default(), Arc::new(router), None)
     }
 
     /// Settings to build an engine with.
@@ -161,32 +184,83 @@ impl Engine {
         EngineBuilder::default()
     }
 
-    /// Puts together what was checked already.
-    fn assemble(settings: EngineBuilder, router: Arc<dyn Router>) -> Self {
-        let key = settings.hash_key.unwrap_or_else(random_key);
-        let rules = Arc::new(Rules::new(key, settings.grace));
-        let remembered_max = settings.remembered_max.div_ceil(settings.shards);
-        let shards = (0..settings.shards)
-            .map(|_| ShardCell::new(Arc::clone(&rules), settings.remember, remembered_max))
-            .collect::<Box<[_]>>();
+    /// Makes an engine of settings that were checked already: reads its store back, where it has one.
+    fn make(settings: EngineBuilder, router: Arc<dyn Router>) -> Result<Self, BuildError> {
+        let Some(store) = settings.store.clone() else {
+            return Ok(Self::assemble(settings, router, None));
+        };
+        let mut settings = settings;
+        let directory = settings.directory.get_or_insert_default();
+        let directory = Arc::clone(directory);
+        let rules = Arc::new(Rules::new(store.identity.hash_key, settings.grace));
+        let recovered = recovery::recover(&Site {
+            settings: &settings,
+            store: &store,
+            rules: &rules,
+            directory: &directory,
+        })?;
+        let needs_snapshot = recovered.needs_snapshot;
+        let engine = Self::assemble(settings, router, Some((rules, recovered)));
+        engine.open_store(needs_snapshot)?;
+        Ok(engine)
+    }
+
+    /// Puts together what was made already.
+    fn assemble(
+        mut settings: EngineBuilder,
+        router: Arc<dyn Router>,
+        recovered: Option<(Arc<Rules>, Recovered)>,
+    ) -> Self {
+        let (rules, shards, controls, poller, durable): (_, Box<[ShardCell]>, _, _, _);
+        if let Some((shared, recovered)) = recovered {
+            settings.epoch = recovered.epoch;
+            rules = shared;
+            shards = recovered.shards;
+            controls = recovered.controls;
+            poller = Poller::new(shards.len(), recovered.last_poll, recovered.suspects_up_to);
+            durable = Some(recovered.durable);
+        } else {
+            let key = settings.hash_key.unwrap_or_else(random_key);
+            rules = Arc::new(Rules::new(key, settings.grace));
+            let remembered_max = settings.remembered_max.div_ceil(settings.shards);
+            shards = (0..settings.shards)
+                .map(|_| ShardCell::new(Arc::clone(&rules), settings.remember, remembered_max))
+                .collect();
+            controls = Controls::new(settings.default_pace);
+            poller = Poller::new(settings.shards, None, None);
+            durable = None;
+        }
+        let mut gather_max = settings.route_batch;
+        if let Some(Durable { commit, .. }) = &durable {
+            for (place, cell) in shards.iter().enumerate() {
+                let outbox = Outbox::new(Arc::clone(commit), place as u16 + 1);
+                cell.lock().outbox = Some(Box::new(outbox));
+            }
+            if commit.is_sync() {
+                // One wait for many.
+                gather_max = gather_max.max(GATHER_MAX);
+            }
+        }
         Self {
             router,
             directory: settings.directory.clone().unwrap_or_default(),
             rules,
-            poller: CachePadded::new(Mutex::new(Some(Box::new(Poller::new(shards.len()))))),
+            poller: CachePadded::new(Mutex::new(Some(Box::new(poller)))),
             polling_thread: CachePadded::default(),
             panics: Arc::new(Panics::new(settings.panic_observer.clone())),
-            controls: Controls::new(settings.default_pace),
+            controls,
             settings,
             shards,
             line_news: Arc::default(),
             closed: AtomicBool::new(false),
+            gather_max,
             lateness: CachePadded::default(),
             router_panics: AtomicU64::new(0),
             dispatch: RwLock::new(None),
             wakeup: Arc::default(),
             driven: AtomicBool::new(false),
             observed: Mutex::default(),
+            durable,
         }
     }
 
@@ -202,9 +276,16 @@ impl Engine {
         self.rules.counts.pending.load(Ordering::Acquire)
     }
 
-    /// Requests that were released and whose attempt has not ended.
+    /// Requests that were released and whose attempt has not ended, as far as is known: after a crash also those that
+    /// are to be handed over again.
     #[must_use]
     pub fn in_flight(&self) -> usize {
+        self.at_work() + self.rules.in_doubt.load(Ordering::SeqCst)
+    }
+
+    /// Requests that are at the router or on their way there: those in flight but for the ones in doubt, whose end
+    /// nobody can wait for.
+    fn at_work(&self) -> usize {
         self.rules.in_flight.load(Ordering::SeqCst)
     }
 
@@ -254,8 +335,12 @@ impl Engine {
     /// The number of a request's shard, and the hash it was chosen by.
     fn place(&self, id: RequestId) -> (usize, u64) {
         let hash = self.rules.hash(id);
-        // The tag of the index is taken from the low half.
-        ((hash >> 32) as usize & (self.shards.len() - 1), hash)
+        (place_of(hash, self.shards.len()), hash)
+    }
+
+    /// A number above all that were given out in the order of intake.
+    fn next_intake(&self) -> u64 {
+        self.rules.counts.next_intake.load(Ordering::Acquire)
     }
 
     fn known(&self, location: LocationId) -> Result<(), UnknownLocation> {

@@ -210,7 +210,7 @@ impl Gathering {
             let end = shard.store.end();
             let until = end.min(from + STEP);
             let entries = (from..until).filter_map(|index| shard.store.get(index));
-            let waiting = entries.filter(|pending| pending.phase.is_before_release());
+            let waiting = entries.filter(|pending| !pending.is_released());
             seen.extend(waiting.map(|pending| Waiting {
                 // A parked request is due since its processing time; the others when they are next
                 // looked at.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::entry::{Course, Entry, Flags, Plan};
+use super::entry::{Course, Entry, Flags, Phase, Plan};
 use super::slab::Slab;
 use crate::ids::{Media, Timestamp};
 use crate::lifecycle::Outcome;
@@ -48,6 +48,11 @@ impl<'a> Pending<'a> {
         Self { entry, course }
     }
 
+    /// Its course, where its life is not the plain one.
+    pub(super) fn course(&self) -> Option<&'a Course> {
+        self.course
+    }
+
     /// When it became releasable, or will: the tick it is ordered by.
     #[inline]
     pub(super) fn eligible(&self) -> Timestamp {
@@ -77,6 +82,17 @@ impl<'a> Pending<'a> {
         self.course.map_or(0, |course| course.open_attempt)
     }
 
+    /// How often the attempt at hand was handed over again because it was in doubt.
+    #[inline]
+    pub(super) fn redeliveries(&self) -> u32 {
+        self.course.map_or(0, |course| course.redeliveries)
+    }
+
+    #[inline]
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.entry.flags.has(Flags::IN_DOUBT)
+    }
+
     pub(super) fn is_scheduled(&self) -> bool {
         match self.entry.plan() {
             Plan::Immediate => false,
@@ -89,6 +105,15 @@ impl<'a> Pending<'a> {
     #[inline]
     fn schedule(&self) -> Option<&'a ScheduleData> {
         self.course?.schedule.as_ref()
+    }
+
+    /// Its schedule, put together again where it is plain.
+    pub(super) fn to_schedule(self) -> Option<ScheduleData> {
+        match self.entry.plan() {
+            Plan::Immediate => None,
+            Plan::Plain(offset) => Some(ScheduleData::from_plain(self.entry.due, offset)),
+            Plan::Course(_) => self.schedule().cloned(),
+        }
     }
 
     pub(super) fn not_after(&self) -> Option<Timestamp> {
@@ -122,7 +147,17 @@ impl<'a> Pending<'a> {
             .map_or(MissedPolicy::Release, ScheduleData::missed)
     }
 
-    fn retry(&self) -> RetryPolicy {
+    /// What ends it at its not-after: nobody knows how it went at a router that nobody heard.
+    pub(super) fn expiry_rule(&self) -> Rule {
+        let is_queued_again = self.entry.phase == Phase::Released && self.redeliveries() > 0;
+        if self.is_in_doubt() || is_queued_again {
+            Rule::InDoubt
+        } else {
+            Rule::NotAfter
+        }
+    }
+
+    pub(super) fn retry(&self) -> RetryPolicy {
         self.schedule()
             .map_or_else(RetryPolicy::default, |schedule| schedule.retry().clone())
     }
@@ -170,9 +205,10 @@ impl<'a> Pending<'a> {
         (failures < retry.attempts()).then(|| retry.delay(failures, random))
     }
 
-    /// What its next attempt is numbered.
+    /// What the attempt that is released next is numbered.
     pub(super) fn next_attempt(&self) -> u32 {
-        self.attempts().saturating_add(1)
+        let further = u32::from(!self.is_in_doubt());
+        self.attempts().saturating_add(further)
     }
 }
 
@@ -209,6 +245,7 @@ impl PendingMut<'_> {
             attempts_before: 0,
             open_attempt: 0,
             step: 0,
+            redeliveries: 0,
         });
         self.entry.set_plan(Plan::Course(course));
         self.courses
@@ -268,9 +305,13 @@ impl PendingMut<'_> {
     /// nothing ran from a time to its grace's end.
     pub(super) fn sight(&mut self, now: Timestamp, missed: impl Fn(Timestamp) -> bool) -> Verdict {
         if self.view().has_expired(now) {
-            return Verdict::Ended(Outcome::Expired, Rule::NotAfter);
+            return Verdict::Ended(Outcome::Expired, self.view().expiry_rule());
         }
-        if self.has_flag(Flags::CLEARED) {
+        if self.has_flag(Flags::COOLING) {
+            self.cool_down(now);
+            return Verdict::Later;
+        }
+        if self.has_flag(Flags::CLEARED) || self.has_flag(Flags::IN_DOUBT) {
             return Verdict::Due;
         }
         loop {
@@ -348,6 +389,7 @@ impl PendingMut<'_> {
     pub(super) fn count_attempt(&mut self) {
         let course = self.course();
         course.attempts = course.attempts.saturating_add(1);
+        course.redeliveries = 0;
     }
 
     /// The router is told of the attempt released last: from now on its lease is good.

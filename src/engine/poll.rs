@@ -19,9 +19,10 @@ use hashbrown::{HashMap, HashSet};
 use super::Engine;
 use super::cell::ShardCell;
 use super::dispatch::Dispatch;
+use super::doubt::Suspicion;
 use super::due::FIRE_STEP;
 use super::entry::Phase;
-use super::error::Busy;
+use super::error::PollError;
 use super::gaps::Gaps;
 use super::lines::{Gate, Lines};
 use super::location::LocationControl;
@@ -29,6 +30,7 @@ use super::replies::Poll;
 use super::shard::ReadyKey;
 use super::trash::Trash;
 use crate::ids::{LocationId, Media, Timestamp};
+use crate::persistence::Lsn;
 use crate::router::RoutingCommand;
 use crate::schedule::Consultation;
 use crate::sync::{Arc, AtomicBool, Ordering};
@@ -49,6 +51,9 @@ pub(super) struct Poller {
     /// The dispatch that the lines know of.
     dispatch: Option<Arc<Dispatch>>,
     gaps: Gaps,
+    /// The highest recovered number in the order of intake, until the first poll; where that is to be suspicious.
+    suspects_up_to: Option<u64>,
+    suspicion: Option<Suspicion>,
     /// What the router said in this poll.
     pub(super) consultations: HashMap<(LocationId, Media), Consultation>,
     pub(super) batch: Vec<(Attempt, RoutingCommand)>,
@@ -59,12 +64,19 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn new(shards: usize) -> Self {
+    /// `last_poll`: of a recovered engine, when the last poll was that its store tells of.
+    pub(super) fn new(
+        shards: usize,
+        last_poll: Option<Timestamp>,
+        suspects_up_to: Option<u64>,
+    ) -> Self {
         Self {
             heads: vec![None; shards].into(),
             lines: Lines::default(),
             dispatch: None,
-            gaps: Gaps::default(),
+            gaps: Gaps::after(last_poll),
+            suspects_up_to,
+            suspicion: None,
             consultations: HashMap::new(),
             batch: Vec::new(),
             paced: HashSet::new(),
@@ -101,6 +113,8 @@ pub(super) struct Attempt {
     pub(super) index: u32,
     pub(super) intake: u64,
     pub(super) number: u32,
+    /// The record that says it was released: durable before the router is told, where answers wait.
+    pub(super) intent: Lsn,
 }
 
 impl Engine {
@@ -119,8 +133,9 @@ impl Engine {
     /// locked, but for a moment once in some four seconds to bring its wheel up to the present.
     ///
     /// # Errors
-    /// [`Busy`] while another poll runs, be it further up this thread's stack.
-    pub fn poll(&self, now: Timestamp, budget: usize) -> Result<Poll, Busy> {
+    /// [`PollError::Busy`] while another poll runs, be it further up this thread's stack; with a store, where its
+    /// journal fails.
+    pub fn poll(&self, now: Timestamp, budget: usize) -> Result<Poll, PollError> {
         let poll = self.poll_until(now, budget, &AtomicBool::new(false))?;
         if poll.released > 0 && self.dispatch.read().is_some() {
             // A task that routes what was released sleeps by the driver's bell.
@@ -135,8 +150,9 @@ impl Engine {
         now: Timestamp,
         budget: usize,
         stop: &AtomicBool,
-    ) -> Result<Poll, Busy> {
-        let taken = self.poller.lock().take().ok_or(Busy)?;
+    ) -> Result<Poll, PollError> {
+        self.usable()?;
+        let taken = self.poller.lock().take().ok_or(PollError::Busy)?;
         let span = Span::poll(now, budget);
         self.polling_thread.enter();
         let mut polling = Polling {
@@ -157,10 +173,16 @@ impl Engine {
                 next_wakeup: None,
             },
             trash: Trash::new(),
+            intents: Lsn(0),
+            failed: false,
         };
         polling.run();
-        let mut poll = polling.poll;
+        let (mut poll, failed) = (polling.poll, polling.failed);
         drop(polling);
+        self.polled(now);
+        if failed {
+            return Err(PollError::Unavailable);
+        }
         poll.next_wakeup = self.next_wakeup();
         span.polled(poll.examined, poll.released, poll.more, poll.blocked);
         tell!(Polled {
@@ -188,6 +210,10 @@ pub(super) struct Polling<'a> {
     pub(super) fires_left: usize,
     pub(super) poll: Poll,
     pub(super) trash: Trash,
+    /// The last record that says of a gathered command that it was released.
+    pub(super) intents: Lsn,
+    /// The journal has failed.
+    pub(super) failed: bool,
 }
 
 /// Gives the poller back, also when something panics.
@@ -218,6 +244,9 @@ impl<'e> Polling<'e> {
         let poller = self.poller();
         poller.consultations.clear();
         let stepped_back = poller.gaps.polled(now, grace);
+        if let Some(intake_max) = poller.suspects_up_to.take() {
+            poller.suspicion = Some(Suspicion::new(intake_max, now));
+        }
         self.forget();
         self.keep_up();
         self.open_lines(stepped_back);
@@ -239,12 +268,15 @@ impl<'e> Polling<'e> {
                     self.route_batch();
                     continue;
                 }
-                self.poller().gaps.caught_up();
+                self.caught_up();
                 if self.has_place_for_a_turn() {
                     continue;
                 }
                 break;
             };
+            if self.failed {
+                break;
+            }
             if self.stop.load(Ordering::Acquire) {
                 self.poll.more = true;
                 break;
@@ -271,6 +303,15 @@ impl<'e> Polling<'e> {
             next
         };
         self.engine.line_news.publish(next);
+    }
+
+    /// All that is due was seen.
+    fn caught_up(&mut self) {
+        let poller = self.poller();
+        poller.gaps.caught_up();
+        if poller.suspicion.take().is_some() {
+            self.engine.settle_suspicion();
+        }
     }
 
     /// Whether this poll releases to the dispatch that is there now.
@@ -420,7 +461,8 @@ impl<'e> Polling<'e> {
             let step = FIRE_STEP.min(self.fires_left);
             let (now, poller) = (self.now, self.poller.as_mut().expect("a poll runs"));
             let mut shard = cell.lock();
-            let advance = shard.fire(now, step, &poller.gaps, &mut self.trash);
+            let (gaps, suspicion) = (&poller.gaps, poller.suspicion);
+            let advance = shard.fire(now, step, gaps, suspicion, &mut self.trash);
             poller.heads[place] = shard.head();
             drop(shard);
             self.trash.clear();

@@ -71,6 +71,9 @@ pub struct RequestStatus {
     pub attempts: u32,
     /// Counts the changes of its schedule, from 1.
     pub revision: u32,
+    /// Whether all of this survives a crash. Never without a store. `false` may also mean that something else in the
+    /// same shard is not durable yet.
+    pub durable: bool,
 }
 
 /// A location on hold.

@@ -16,9 +16,11 @@ pub(super) struct Rules {
     /// What every intake and every end changes: on a cache line of its own, so that it takes nothing along that
     /// is only read.
     pub(super) counts: CachePadded<Counts>,
-    /// Pending requests that are released and whose attempt has not ended. `SeqCst`: who ends one changes this and
+    /// Pending requests that are at the router or on their way there. `SeqCst`: who ends one changes this and
     /// then reads whether the driver waits for that, while the driver says that it waits and then reads this.
     pub(super) in_flight: CachePadded<AtomicUsize>,
+    /// Pending requests that are in doubt, which the former do not count: nobody is at work on them.
+    pub(super) in_doubt: AtomicUsize,
 }
 
 /// Counts over the whole engine.
@@ -39,6 +41,7 @@ impl Rules {
                 next_intake: AtomicU64::new(1),
             }),
             in_flight: CachePadded::new(AtomicUsize::new(0)),
+            in_doubt: AtomicUsize::new(0),
         }
     }
 
@@ -51,6 +54,13 @@ impl Rules {
         form[1..].copy_from_slice(&id.value().to_le_bytes());
         SipHasher13::new_with_keys(key0, key1).hash(&form)
     }
+}
+
+/// The number of the shard, among so many, of a request with this hash.
+#[inline]
+pub(super) fn place_of(hash: u64, shards: usize) -> usize {
+    // The tag of the index is taken from the low half.
+    (hash >> 32) as usize & (shards - 1)
 }
 
 /// The number that spreads the retries of a request: another for each attempt, and the same whenever a run

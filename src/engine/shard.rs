@@ -11,20 +11,20 @@ use std::time::Duration;
 
 use super::book::Book;
 use super::due::FIRE_STEP;
-use super::entry::{Entry, Phase};
+use super::entry::{Entry, Flags, Phase};
 use super::index::{Index, Place, tag_of};
 use super::location::LocationControl;
 use super::memory::{End, Ended, Memory};
+use super::outbox::Outbox;
 use super::pending::{Pending, PendingMut};
 use super::rules::Rules;
 use super::slab::NONE;
 use super::store::Store;
 use super::trash::Trash;
 use crate::ids::{LocationId, Priority, RequestId, Timestamp};
-use crate::lifecycle::Outcome;
-use crate::lifecycle::Why;
+use crate::lifecycle::{Outcome, RequestState, Why};
 use crate::request::InteractionRequest;
-use crate::sync::{Arc, Ordering};
+use crate::sync::{Arc, AtomicUsize, Ordering};
 use crate::telemetry::{News, note};
 use crate::wheel::Wheel;
 
@@ -67,16 +67,22 @@ pub(super) struct Shard {
     pub(super) fired: Vec<u32>,
     /// The wheel was not brought up to the present in one step.
     upkeep_left: bool,
-    counted: Counted,
+    pub(super) counted: Counted,
+    /// Records of what happens; only with a store.
+    pub(super) outbox: Option<Box<Outbox>>,
+    /// The number of the last record that was written of this shard.
+    pub(super) last_lsn: u64,
 }
 
 /// What has changed since the lock was taken of what is counted over the whole engine: told once a lock, because
 /// all threads contend for those counts.
 #[derive(Default)]
-struct Counted {
+pub(super) struct Counted {
     ended: usize,
-    /// Requests more that are released and whose attempt has not ended, or fewer.
+    /// Requests more that are at the router or on their way there, or fewer.
     in_flight: isize,
+    /// Requests more that are in doubt, or fewer.
+    pub(super) in_doubt: isize,
 }
 
 impl Shard {
@@ -93,24 +99,23 @@ impl Shard {
             fired: Vec::with_capacity(FIRE_STEP),
             upkeep_left: false,
             counted: Counted::default(),
+            outbox: None,
+            last_lsn: 0,
         }
     }
 
     /// Tells what has changed to who counts over the whole engine. To be called before the lock is released.
     pub(super) fn tell_counts(&mut self) {
-        let Counted { ended, in_flight } = std::mem::take(&mut self.counted);
+        let counted = std::mem::take(&mut self.counted);
+        let (ended, in_flight) = (counted.ended, counted.in_flight);
+        add(&self.rules.in_doubt, counted.in_doubt);
         if ended > 0 {
             let pending = &self.rules.counts.pending;
             pending.fetch_sub(ended, Ordering::AcqRel);
         }
         // In one order with who looks at them before it sleeps; and last: who finds nothing in flight any more
         // reports what is pending.
-        let counter = &self.rules.in_flight;
-        match in_flight {
-            0 => {}
-            1.. => drop(counter.fetch_add(in_flight.unsigned_abs(), Ordering::SeqCst)),
-            _ => drop(counter.fetch_sub(in_flight.unsigned_abs(), Ordering::SeqCst)),
-        }
+        add(&self.rules.in_flight, in_flight);
     }
 
     // ---- finding ----
@@ -209,7 +214,9 @@ impl Shard {
             Some(place) => drop(self.index.replace(tag, place, Place::pending(index))),
             None => self.index.insert(tag, Place::pending(index)),
         }
-        let line = self.book.enter(request.location, index, Phase::Waiting);
+        let line = self
+            .book
+            .enter(request.location, index, RequestState::Scheduled);
         self.entry_mut(index).line = line;
         (index, self.arm_waiting(index))
     }
@@ -225,8 +232,8 @@ impl Shard {
     ) {
         self.leave_phase(index);
         let pending = self.pending(index);
-        let (id, location, line, phase) =
-            (pending.id(), pending.location, pending.line, pending.phase);
+        let (id, location, line) = (pending.id(), pending.location, pending.line);
+        let (phase, state) = (pending.phase, pending.state());
         let end = End {
             id,
             fingerprint: pending.fingerprint,
@@ -249,16 +256,19 @@ impl Shard {
                 attempts: end.attempts,
             }
         );
+        self.log_end(&end);
         if let Some(gone) = self.store.remove(index) {
             trash.push(gone);
         }
-        self.book.leave(line, phase);
-        self.book.complete(location, outcome, &end.why);
+        self.book.leave(line, state);
+        self.book.complete(location, outcome, &end.why, 1);
         let tag = tag_of(self.rules.hash(id));
-        let (index, told) = (Place::pending(index), &mut trash.told);
-        self.memory.remember(end, tag, index, &mut self.index, told);
+        let (place, told) = (Some(Place::pending(index)), &mut trash.told);
+        self.memory.remember(end, tag, place, &mut self.index, told);
         if !phase.is_before_release() {
             self.counted.in_flight -= 1;
+        } else if state == RequestState::Released {
+            self.counted.in_doubt -= 1;
         }
         self.counted.ended += 1;
     }
@@ -311,9 +321,10 @@ impl Shard {
     pub(super) fn set_phase(&mut self, index: u32, phase: Phase) {
         self.leave_phase(index);
         let entry = self.entry_mut(index);
-        let (location, before) = (entry.location, entry.phase);
+        let (location, before, state) = (entry.location, entry.phase, entry.state());
         entry.phase = phase;
-        self.book.change(location, before, phase);
+        let after = entry.state();
+        self.book.change(location, state, after);
         match (before.is_before_release(), phase.is_before_release()) {
             (true, false) => self.counted.in_flight += 1,
             (false, true) => self.counted.in_flight -= 1,
@@ -462,7 +473,7 @@ impl Shard {
         self.memory.check_invariants(&self.index);
         self.book.check_invariants(self.store.len(), |index| {
             let entry = self.store.entry(index)?;
-            Some((entry.location, entry.line, entry.phase))
+            Some((entry.location, entry.line, entry.state()))
         });
         assert!(self.index.len() <= self.store.len() + self.memory.len());
         let mut timers = 0;
@@ -472,6 +483,9 @@ impl Shard {
                 continue;
             };
             let (id, phase) = (pending.id(), pending.phase);
+            assert!(phase.is_before_release() || !pending.is_in_doubt());
+            assert!(pending.is_in_doubt() || !pending.flags.has(Flags::COOLING));
+            assert!(!pending.flags.has(Flags::ORPHAN), "nothing is read back");
             assert_eq!(self.find(id, self.rules.hash(id)), Some(index));
             let has_timer = pending.timer != NONE;
             if has_timer {
@@ -495,5 +509,14 @@ impl Shard {
             .filter(|Reverse(key)| self.stands(key, Phase::Ready))
             .count();
         assert!(live >= ready, "every ready entry stands in the heap");
+    }
+}
+
+/// Adds to a count, or takes from it.
+fn add(counter: &AtomicUsize, change: isize) {
+    match change {
+        0 => {}
+        1.. => drop(counter.fetch_add(change.unsigned_abs(), Ordering::SeqCst)),
+        _ => drop(counter.fetch_sub(change.unsigned_abs(), Ordering::SeqCst)),
     }
 }

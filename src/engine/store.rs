@@ -1,5 +1,8 @@
 //! The pending requests of one shard: entries, contents and courses, put together and taken apart.
 
+use std::hint::black_box;
+use std::ops::Range;
+
 use super::entry::{Contents, Course, Entry, Flags, Plan};
 use super::pending::{Pending, PendingMut};
 use super::slab::{NONE, Slab};
@@ -106,6 +109,46 @@ impl Store {
         index
     }
 
+    /// Loads what was given with the requests in some places into the cache, each kind of thing at once, so that the
+    /// waits overlap.
+    pub(super) fn touch_contents(&self, places: Range<u32>) {
+        let entries = places.filter_map(|index| self.entries.get(index));
+        let contents = entries.filter_map(|entry| self.contents.get(entry.contents));
+        let touched = contents.clone().map(|contents| contents.payload.len());
+        black_box(touched.fold(0, |sum, touched| sum ^ touched));
+        let touched = contents.map(|contents| {
+            let customer = contents.customer.as_ref();
+            let customer = customer.and_then(|customer| customer.as_bytes().first());
+            customer.copied().unwrap_or(0) ^ contents.payload.first().copied().unwrap_or(0)
+        });
+        black_box(touched.fold(0, |sum, touched| sum ^ touched));
+    }
+
+    /// What the router is given of a request that was found.
+    pub(super) fn contents_of(&self, entry: &Entry) -> Option<&Contents> {
+        self.contents.get(entry.contents)
+    }
+
+    /// Puts in an entry whose parts are in.
+    pub(super) fn insert_entry(&mut self, entry: Entry) -> u32 {
+        self.entries.insert(entry)
+    }
+
+    /// Puts contents, or none, in the place of others, or of none; returns where.
+    pub(super) fn replace_contents(&mut self, former: u32, contents: Option<Contents>) -> u32 {
+        replace(&mut self.contents, former, contents)
+    }
+
+    /// Puts a course, or none, in the place of that of a plan; returns where, if anywhere.
+    pub(super) fn replace_course(&mut self, former: Plan, course: Option<Course>) -> Option<u32> {
+        let former = match former {
+            Plan::Course(course) => course,
+            Plan::Immediate | Plan::Plain(_) => NONE,
+        };
+        let place = replace(&mut self.courses, former, course);
+        (place != NONE).then_some(place)
+    }
+
     /// Takes a request out; what is left of it is to be dropped when no lock is held.
     pub(super) fn remove(&mut self, index: u32) -> Option<Gone> {
         let entry = self.entries.remove(index)?;
@@ -143,6 +186,22 @@ impl Store {
         }
         assert_eq!(contents, self.contents.len());
         assert_eq!(courses, self.courses.len());
+    }
+}
+
+/// Puts a value, or none, in the place of another, or of `NONE`; returns where.
+fn replace<T>(slab: &mut Slab<T>, former: u32, value: Option<T>) -> u32 {
+    match (slab.get_mut(former), value) {
+        (Some(place), Some(value)) => {
+            *place = value;
+            former
+        }
+        (Some(_), None) => {
+            slab.remove(former);
+            NONE
+        }
+        (None, Some(value)) => slab.insert(value),
+        (None, None) => NONE,
     }
 }
 

@@ -21,6 +21,7 @@ use super::poll::{Attempt, Polling};
 use super::shard::Shard;
 use crate::ids::{LocationId, Media};
 use crate::lifecycle::{Rule, Why};
+use crate::persistence::record::Change;
 use crate::router::DueRequest;
 use crate::schedule::ProcessingCondition;
 use crate::sync::Ordering;
@@ -96,7 +97,7 @@ impl<'e> Polling<'e> {
                     self.decide(&mut shard, index)
                 }
                 None => {
-                    shard.pending_mut(index).count_attempt();
+                    shard.count_release(index);
                     shard.fail_attempt(index, Rule::Panic, None, self.now, &mut self.trash);
                     Decision::Settled
                 }
@@ -134,12 +135,19 @@ impl<'e> Polling<'e> {
             }
         };
         self.poll.released += 1;
+        match &self.dispatch {
+            Some(_) => shard.set_phase(index, Phase::Released),
+            None => shard.start_routing(index),
+        }
+        shard.log(Change::Released, index);
+        let intent = shard.commit();
         let pending = shard.pending(index);
         let attempt = Attempt {
             place,
             index,
             intake: pending.intake,
             number: pending.attempts(),
+            intent,
         };
         let location = pending.location;
         let late = self.now.saturating_duration_since(pending.late_from());
@@ -155,14 +163,8 @@ impl<'e> Polling<'e> {
             }
         );
         let command = match &self.dispatch {
-            Some(_) => {
-                shard.set_phase(index, Phase::Released);
-                None
-            }
-            None => {
-                shard.start_routing(index);
-                Some(engine.command(&shard, index, ahead, self.now))
-            }
+            Some(_) => None,
+            None => Some(engine.command(&shard, index, ahead, self.now)),
         };
         drop(shard);
         self.trash.news.tell();
@@ -171,7 +173,8 @@ impl<'e> Polling<'e> {
             // It may have taken the token that the head of the line was to have.
             self.place_line(location);
             self.poller().batch.push((attempt, command));
-            if self.poller().batch.len() >= engine.settings.route_batch {
+            self.intents = self.intents.max(intent);
+            if self.poller().batch.len() >= engine.gather_max {
                 self.route_batch();
             }
         } else {
@@ -246,11 +249,16 @@ impl<'e> Polling<'e> {
                 );
             }
             if fails {
+                let revision = pending.revision();
                 match shard.pending_mut(index).condition_failed(now) {
                     // Exhausted: it is released anyway.
                     Verdict::Due => {}
                     Verdict::Later => {
                         shard.wait(index);
+                        // To judge a condition again changes nothing that must outlive the process.
+                        if shard.pending(index).revision() != revision {
+                            shard.log(Change::Rescheduled, index);
+                        }
                         return Decision::Settled;
                     }
                     Verdict::Ended(outcome, rule) => {
@@ -274,7 +282,7 @@ impl<'e> Polling<'e> {
         let mut pending = shard.pending_mut(index);
         pending.set_flag(Flags::CLEARED, true);
         pending.set_flag(Flags::EXAMINED, true);
-        pending.count_attempt();
+        shard.count_release(index);
         Decision::Release { ahead }
     }
 
@@ -323,21 +331,36 @@ impl<'e> Polling<'e> {
         }
     }
 
-    /// Hands over what was released, with no lock held.
+    /// Hands over what was released, with no lock held. Where answers wait for the store, so does this, once for
+    /// all that was gathered: the router is told of nothing that may be forgotten.
     pub(super) fn route_batch(&mut self) {
+        if self.poller().batch.is_empty() {
+            return;
+        }
         let engine = self.engine;
         let mut batch = std::mem::take(&mut self.poller().batch);
-        if batch.len() == 1 {
-            for (attempt, command) in batch.drain(..) {
-                engine.route(attempt, command, || self.now);
+        if engine.settle_log(self.intents).is_err() {
+            self.failed = true;
+            engine.take_back_routing(batch.drain(..).map(|(attempt, _)| attempt));
+        }
+        let alone = batch.len() == 1;
+        let mut commands = batch.drain(..);
+        while commands.len() > 0 {
+            let some = commands.by_ref().take(engine.settings.route_batch);
+            // One that had to wait may meet a hold.
+            let some = some.filter(|(attempt, _)| alone || !engine.park_if_held(*attempt));
+            if alone || engine.settings.route_batch == 1 {
+                for (attempt, command) in some {
+                    engine.route(attempt, command, || self.now);
+                }
+                continue;
             }
-        } else {
-            batch.retain(|(attempt, _)| !engine.park_if_held(*attempt));
-            let (attempts, commands): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+            let (attempts, commands): (Vec<_>, Vec<_>) = some.unzip();
             if !attempts.is_empty() {
                 engine.route_many(&attempts, commands, self.now);
             }
         }
+        drop(commands);
         self.poller().batch = batch;
     }
 }
@@ -365,8 +388,22 @@ impl Engine {
         if held {
             shard.take_attempt_back(index, &mut news);
             shard.park(index, &mut news);
+            shard.log(Change::Returned, index);
         }
         held
+    }
+
+    /// Commands that were released, and that nobody is told of because the journal has failed.
+    #[cold]
+    fn take_back_routing(&self, attempts: impl Iterator<Item = Attempt>) {
+        for attempt in attempts {
+            let mut news = News::default();
+            let mut shard = self.shards[attempt.place].lock();
+            if shard.phase_of(attempt) == Some(Phase::Routing) {
+                shard.take_attempt_back(attempt.index, &mut news);
+                shard.wait(attempt.index);
+            }
+        }
     }
 }
 
@@ -374,6 +411,7 @@ impl Engine {
 mod tests {
     use super::*;
     use crate::ids::Timestamp;
+    use crate::persistence::Lsn;
     use crate::request::InteractionRequest;
     use crate::router::{Disposition, Router, RoutingCommand};
     use crate::schedule::Consultation;
@@ -407,6 +445,7 @@ mod tests {
             index,
             intake: shard.pending(index).intake,
             number: 1,
+            intent: Lsn(0),
         };
         drop(shard);
         assert!(!engine.park_if_held(attempt));

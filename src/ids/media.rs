@@ -8,7 +8,7 @@ use super::excerpt;
 /// A kind of interaction: of the request, or of the response to it. Default voice.
 ///
 /// Text and serde form are the lower-case names: `voice`, `voip`, `email`, `sms`, `mms`, `video_mail`,
-/// `video_call`, `web`, `chat`. The order of declaration is part of stored fingerprints: new media go to the end.
+/// `video_call`, `web`, `chat`. The order of declaration is part of stored fingerprints and records: new media go to the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Media {
@@ -61,6 +61,11 @@ impl Media {
             Self::Web => "web",
             Self::Chat => "chat",
         }
+    }
+
+    /// The media that is stored as this number, `media as u8`.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
     }
 
     const EXPECTED: &str = "one of voice, voip, email, sms, mms, video_mail, video_call, web, chat";

@@ -68,7 +68,7 @@ impl fmt::Display for RequestState {
     }
 }
 
-/// How a request ended.
+/// How a request ended. The order of declaration is part of what is stored: new outcomes go to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -93,6 +93,11 @@ impl Outcome {
         Self::Rejected,
         Self::DeadLettered,
     ];
+
+    /// The outcome that is stored as this number, `outcome as u8`.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
 
     /// The outcome's name, as serde writes it.
     #[must_use]

@@ -82,8 +82,8 @@ pub trait DiskFile: Send + Sync {
     /// As the operating system says; `StorageFull` where there is no room.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Makes durable what was written, and the file's size. An error means that what was not durable may be lost,
-    /// whatever a later call says.
+    /// Makes durable what was written, and the file's size. An error means that what was written and not durable may be
+    /// lost, whatever a later call says; room set aside is durable after a later one that succeeds.
     ///
     /// # Errors
     /// As the operating system says.
@@ -101,6 +101,12 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// As the operating system says; `StorageFull` where there is no room.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
+
+    /// Gives back all room behind this size, where the file is larger.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    fn truncate(&self, bytes: u64) -> io::Result<()>;
 }
 
 impl dyn DiskFile + '_ {

@@ -173,7 +173,8 @@ pub trait Journal: Send + Sync {
     /// [`StoreError`], the last.
     fn append(&self, frame: &Frame<'_>) -> Result<Lsn, StoreError>;
 
-    /// Waits until everything up to `lsn` is durable, and says up to where everything is.
+    /// Waits until everything up to `lsn` is durable, and says up to where everything is. A frame without records
+    /// that was appended behind `lsn` is durable then too.
     ///
     /// # Errors
     /// [`StoreError`], the last.

@@ -24,15 +24,23 @@
 //! known of its request, the last one decides, whatever was seen before it; and the last one is never left out. So
 //! a step that saw too new a state goes back for a moment and arrives at the same end.
 
+#[allow(dead_code)]
+pub(crate) mod commit;
+mod contract;
 mod disk;
 mod error;
+mod file;
 mod journal;
+mod memory;
 pub(crate) mod record;
 mod snapshots;
 mod store;
 
 pub use disk::{Disk, DiskFile, DiskLock, OpenMode};
 pub use error::{Damage, StoreError};
+pub use file::{DirectoryDisk, FileOptions};
 pub use journal::{Durability, Frame, Journal, JournalTail, Lsn, Positions, Room, TornTail};
+pub use memory::MemoryStore;
+pub use record::{RecordView, check_records};
 pub use snapshots::{ChunkBlock, ChunkRef, ChunkWriter, FoundSnapshots, Manifest, SnapshotStore};
 pub use store::{Store, StoreIdentity};

@@ -52,6 +52,18 @@ impl Store {
     pub fn identity(&self) -> StoreIdentity {
         self.identity
     }
+
+    /// Its journal. Of an engine's store it is the engine's alone.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    /// Its snapshots. Of an engine's store they are the engine's alone.
+    #[must_use]
+    pub fn snapshots(&self) -> &Arc<dyn SnapshotStore> {
+        &self.snapshots
+    }
 }
 
 impl fmt::Debug for Store {

@@ -22,7 +22,7 @@ pub struct ScheduleDataBuilder {
 }
 
 /// Longest time between two looks at a condition: a leap year.
-const RECHECK_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub(super) const RECHECK_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 impl ScheduleDataBuilder {
     /// Adds an unconditional processing time; after the times added before it.

@@ -11,6 +11,11 @@ mod json;
 mod point_in_time;
 mod retry;
 mod rules;
+mod stored;
+#[cfg(test)]
+#[allow(dead_code)] // Not all of them are of use in here.
+#[path = "../../tests/json_common/strategies.rs"]
+pub(crate) mod strategies;
 mod zones;
 
 use std::time::Duration;
@@ -262,6 +267,11 @@ impl ScheduleData {
     /// The schedule that [`plain`](Self::plain) took apart.
     pub(crate) fn from_plain(at: Timestamp, offset: i32) -> Self {
         Self::at(PointInTime::from_fixed_offset(at, offset))
+    }
+
+    /// Whether [`plain`](Self::plain) may have given these two.
+    pub(crate) fn can_be_plain(at: Timestamp, offset: i32) -> bool {
+        PointInTime::checked_fixed_offset(at, offset).is_some()
     }
 
     /// The not-before as written.

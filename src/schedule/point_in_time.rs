@@ -146,6 +146,34 @@ impl PointInTime {
         Self { timestamp, written }
     }
 
+    /// The point at this offset from UTC in seconds; `None` where no text says it.
+    pub(super) fn checked_fixed_offset(timestamp: Timestamp, offset: i32) -> Option<Self> {
+        let of_a_text = offset.unsigned_abs() <= FIXED_OFFSET_MAX && offset % 60 == 0;
+        (offset == 0 || (of_a_text && has_text(timestamp, offset)))
+            .then(|| Self::from_fixed_offset(timestamp, offset))
+    }
+
+    /// The point that was written in this zone, and put at this offset from UTC in seconds then; `None` where that
+    /// cannot be.
+    ///
+    /// What was decided then stands, whatever the database says of the zone by now. Where it no longer knows the
+    /// zone, the point stays in time, and keeps the offset where a text can say it, as nearly all can; of a clock that
+    /// was not whole minutes from UTC, UTC is left.
+    pub(super) fn from_zone_name(timestamp: Timestamp, zone: &str, offset: i32) -> Option<Self> {
+        if offset.unsigned_abs() > ZONE_OFFSET_MAX || !has_text(timestamp, offset) {
+            return None;
+        }
+        Some(match Zone::find(zone) {
+            Some(zone) => Self {
+                timestamp,
+                written: Written::Zone { zone, offset },
+            },
+            None => {
+                Self::checked_fixed_offset(timestamp, offset).unwrap_or_else(|| timestamp.into())
+            }
+        })
+    }
+
     fn at_offset(timestamp: Timestamp, offset: i32) -> Self {
         let point = Self::from_fixed_offset(timestamp, offset);
         // A clock ahead of UTC that rounded up past year 9999 has no text to remember an offset for.
@@ -178,6 +206,19 @@ impl PointInTime {
         point.civil().is_some().then_some(point)
     }
 }
+
+/// Whether the point has a text in UTC and on a clock at this offset: neither lies past year 9999.
+fn has_text(timestamp: Timestamp, offset: i32) -> bool {
+    const LAST: i64 = rfc3339::LAST_MILLIS as i64;
+    let on_clock = |millis: i64| millis + i64::from(offset) * 1000 <= LAST;
+    i64::try_from(timestamp.as_millis()).is_ok_and(|millis| millis <= LAST && on_clock(millis))
+}
+
+/// 23:59, the greatest offset from UTC that a text can have, in seconds.
+const FIXED_OFFSET_MAX: u32 = (23 * 60 + 59) * 60;
+
+/// The greatest offset of a zone's clock from UTC that jiff represents, in seconds.
+const ZONE_OFFSET_MAX: u32 = 93_599;
 
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 

@@ -110,7 +110,7 @@ pub enum MissedPolicy {
 macro_rules! release_expire_next_day {
     ($rule:ty) => {
         impl $rule {
-            const ALL: [Self; 3] = [Self::Release, Self::Expire, Self::NextDay];
+            pub(super) const ALL: [Self; 3] = [Self::Release, Self::Expire, Self::NextDay];
             const EXPECTED: &str = "one of release, expire, next_day";
 
             /// The lower-case name.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use duewheel::{
-    Busy, CancelError, Disposition, Engine, Outcome, Pace, RequestState, RescheduleError,
+    CancelError, Disposition, Engine, Outcome, Pace, PollError, RequestState, RescheduleError,
     ScheduleData,
 };
 
@@ -39,7 +39,7 @@ fn the_router_may_call_back_into_the_engine_from_route() {
         );
         assert_eq!(engine.status(id).unwrap().state, RequestState::Routing);
         assert!(
-            matches!(engine.poll(now, 1), Err(Busy)),
+            matches!(engine.poll(now, 1), Err(PollError::Busy)),
             "one poll at a time"
         );
         assert!(engine.report(now).pending > 0);

@@ -132,6 +132,9 @@ fn settings_out_of_range_are_refused_by_name() {
         let error = settings
             .build(Arc::clone(&desk) as Arc<dyn duewheel::Router>)
             .unwrap_err();
+        let duewheel::BuildError::Config(error) = error else {
+            panic!("{error}: it is a setting")
+        };
         assert_eq!(error.setting(), name);
     }
 }

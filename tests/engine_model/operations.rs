@@ -391,7 +391,8 @@ impl Pair {
     /// What nobody knows is an error that names it.
     fn strangers(&self) {
         let (nowhere, now) = (place(LOCATIONS), self.now);
-        let unknown = duewheel::UnknownLocation(nowhere);
+        let listed = duewheel::UnknownLocation(nowhere);
+        let unknown = duewheel::LocationError::Unknown(listed);
         assert_eq!(self.engine.hold(nowhere, now), Err(unknown));
         assert_eq!(self.engine.resume(nowhere, None, now), Err(unknown));
         assert_eq!(self.engine.cancel_location(nowhere, now), Err(unknown));
@@ -403,7 +404,7 @@ impl Pair {
             self.engine.move_location(nowhere, place(0), now),
             Err(unknown)
         );
-        assert_eq!(self.engine.list_location(nowhere, None, 1), Err(unknown));
+        assert_eq!(self.engine.list_location(nowhere, None, 1), Err(listed));
         let request = InteractionRequest::new(1.into(), nowhere);
         let refused = self.engine.schedule(request, now).unwrap_err();
         assert_eq!(

@@ -1,6 +1,8 @@
 //! What the tests of the JSON contract share.
 #![allow(dead_code)] // Each test takes what it needs.
 
+pub(crate) mod strategies;
+
 use std::sync::Arc;
 
 use duewheel::{

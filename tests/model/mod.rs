@@ -395,6 +395,7 @@ impl Model {
             due: pending.due,
             attempts: pending.attempts,
             revision: pending.revision,
+            durable: false,
         })
     }
 

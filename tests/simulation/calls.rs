@@ -4,8 +4,8 @@ use std::fmt;
 
 use duewheel::{
     CancelError, Cancelled, CompleteError, Completion, Engine, InteractionRequest, Lease,
-    LocationChange, LocationId, Pace, Position, RequestId, RequestState, RequestStatus,
-    RescheduleError, ScheduleData, ScheduleErrorReason, Timestamp, UnknownLocation,
+    LocationChange, LocationError, LocationId, Pace, Position, RequestId, RequestState,
+    RequestStatus, RescheduleError, ScheduleData, ScheduleErrorReason, Timestamp, UnknownLocation,
 };
 
 use crate::model::command::number;
@@ -37,8 +37,8 @@ pub(crate) enum Answer {
     Rescheduled(Result<(), RescheduleError>),
     Completed(Result<RequestState, CompleteError>),
     Status(Option<RequestStatus>),
-    Counted(Result<usize, UnknownLocation>),
-    Changed(Result<LocationChange, UnknownLocation>),
+    Counted(Result<usize, LocationError>),
+    Changed(Result<LocationChange, LocationError>),
     Listed(Result<Vec<RequestStatus>, UnknownLocation>),
     Busy,
 }
@@ -175,7 +175,7 @@ impl Made {
         let locations = u32::try_from(model.locations.len()).unwrap();
         let known = |at: u32| match at < locations {
             true => Ok(at),
-            false => Err(UnknownLocation(place(at))),
+            false => Err(LocationError::Unknown(UnknownLocation(place(at)))),
         };
         match &self.call {
             Call::Schedule(request) => Answer::Scheduled(vec![model.schedule(request, now)]),
@@ -203,7 +203,10 @@ impl Made {
                 let both = known(*from).and_then(|from| Ok((from, known(*to)?)));
                 Answer::Changed(both.map(|(from, to)| model.move_location(from, to, now)))
             }
-            Call::List(at, _) => Answer::Listed(known(*at).map(|at| model.list(at))),
+            Call::List(at, _) => Answer::Listed(match known(*at) {
+                Ok(at) => Ok(model.list(at)),
+                Err(_) => Err(UnknownLocation(place(*at))),
+            }),
             Call::Poll => Answer::Busy,
         }
     }

@@ -33,7 +33,7 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use super::Engine;
-use super::config::{ConfigError, EngineBuilder};
+use super::config::{BuildError, EngineBuilder};
 use super::driver::{DriverOptions, Shutdown, ShutdownReport};
 use super::error::StartError;
 use crate::clock::Clock;
@@ -138,7 +138,7 @@ impl EngineBuilder {
     pub fn build_async<R: AsyncRouter + 'static>(
         self,
         router: R,
-    ) -> Result<AsyncEngine<R>, ConfigError> {
+    ) -> Result<AsyncEngine<R>, BuildError> {
         let router = Arc::new(router);
         let engine = self.build(Arc::new(Consults(Arc::clone(&router))))?;
         let closed = engine.open_dispatch(&DriverOptions::default());
@@ -212,6 +212,13 @@ impl<R: AsyncRouter + 'static> AsyncEngine<R> {
                 }
             }
         }
+    }
+}
+
+impl<R> AsyncEngine<R> {
+    /// The engine alone, for what is done for it elsewhere.
+    fn shared(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
     }
 }
 

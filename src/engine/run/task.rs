@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use tokio::task::spawn_blocking;
+
 use super::super::delivery::discard;
 use super::super::dispatch::Dispatch;
 use super::super::taken::Taken;
@@ -24,6 +26,14 @@ pub(super) async fn route<R: AsyncRouter + 'static>(
     ahead: bool,
 ) {
     let attempt = taken.attempt();
+    if engine.is_sync() {
+        // The router is told of nothing that may be forgotten, and a task may not wait for a disk.
+        let waiting = engine.shared();
+        let settled = spawn_blocking(move || waiting.settle_log(attempt.intent).is_ok());
+        if !matches!(settled.await, Ok(true)) {
+            return;
+        }
+    }
     if let Some(command) = engine.start_dispatched(attempt, ahead, clock.now()) {
         let router = Arc::clone(engine.router());
         let span = FutureSpan::route(command.id, command.location, command.attempt);

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::super::dispatch::Dispatch;
 use super::super::driver::{BUSY_WAIT, DriverOptions, Shutdown, ShutdownReport};
 use super::super::error::StartError;
+use super::super::keeper::Keeper;
 use super::super::taken::Taken;
 use super::super::wakeup::{Sleep, Ticket};
 use super::{AsyncEngine, RunOptions, task};
@@ -31,6 +32,7 @@ pub(super) struct Turning<R: AsyncRouter + 'static> {
     ticket: Ticket,
     dispatch: Arc<Dispatch>,
     tasks: JoinSet<()>,
+    keeper: Arc<Keeper>,
     panics: Vec<String>,
     timed_out: bool,
 }
@@ -68,15 +70,29 @@ impl<R: AsyncRouter + 'static> Turning<R> {
             },
             dispatch,
             tasks: JoinSet::new(),
+            keeper: Arc::default(),
             panics: Vec::new(),
             timed_out: false,
         };
+        turning.keep_store();
         tell!(Started {
             by: "runtime",
             workers: in_flight_max
         });
         turning.engine.observe(&turning.clock);
         Ok(turning)
+    }
+
+    /// Has the store kept, by threads that may wait for a disk.
+    fn keep_store(&self) {
+        if self.engine.durable.is_none() {
+            return;
+        }
+        let (engine, keeper) = (self.engine.shared(), Arc::clone(&self.keeper));
+        spawn_blocking(move || keeper.write(&engine));
+        let (engine, keeper) = (self.engine.shared(), Arc::clone(&self.keeper));
+        let clock = Arc::clone(&self.clock);
+        spawn_blocking(move || keeper.take_snapshots(&engine, &*clock));
     }
 
     /// Drives until the signal comes and what it asks for is done, or its time is up.
@@ -100,7 +116,7 @@ impl<R: AsyncRouter + 'static> Turning<R> {
                     Instant::now().checked_add(self.options.shutdown_timeout)
                 });
                 let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
-                if how == Shutdown::Stop || is_over {
+                if how == Shutdown::Stop || is_over || self.engine.usable().is_err() {
                     break;
                 }
             }
@@ -127,7 +143,7 @@ impl<R: AsyncRouter + 'static> Turning<R> {
             .poll_until(now, self.options.poll_budget, &AtomicBool::new(false));
         self.start_tasks();
         let Ok(poll) = polled else {
-            // Somebody polls by hand.
+            // Somebody polls by hand, or the journal has failed.
             let engine = self.engine.clone();
             if let Some(sleep) = engine.wakeup.lie_down(self.ticket, Timestamp::MAX, true) {
                 self.sleep(&sleep, Some(BUSY_WAIT), signal, deadline).await;
@@ -234,7 +250,12 @@ impl<R: AsyncRouter + 'static> Turning<R> {
         let _ = timeout(DROP_WAIT, self.tasks.shutdown()).await;
         let now = drained_at.unwrap_or_else(|| self.clock.now());
         let engine = self.engine.clone();
-        let due = spawn_blocking(move || engine.count_due(now)).await;
+        let due = spawn_blocking(move || {
+            // What the last attempts came to; where that fails, `Engine::store_error` says so.
+            let _ = engine.flush();
+            engine.count_due(now)
+        })
+        .await;
         ShutdownReport {
             pending: self.engine.pending(),
             in_flight: self.engine.in_flight(),
@@ -253,6 +274,7 @@ impl<R: AsyncRouter + 'static> Turning<R> {
 impl<R: AsyncRouter + 'static> Drop for Turning<R> {
     fn drop(&mut self) {
         self.release_nothing_more();
+        self.keeper.stop(&self.engine);
         self.tasks.abort_all();
         self.engine.driven.store(false, Ordering::Release);
         tell!(Stopped {

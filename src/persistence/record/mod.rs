@@ -13,12 +13,34 @@
 //! | marked | the store | that a snapshot was published |
 //! | totals | a location, in one shard | what was counted of its ended requests (in snapshots alone) |
 
+mod decode;
+mod encode;
+#[cfg(test)]
+mod golden;
+mod layout;
+mod raw;
+mod reread;
+#[cfg(test)]
+mod tests;
+#[allow(dead_code)] // The adapters take it up.
+mod version;
+mod view;
+
 use std::borrow::Cow;
 
 use super::journal::{Durability, Lsn};
 use crate::ids::{LocationId, Media, Priority, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, Why};
 use crate::schedule::ScheduleData;
+
+pub(crate) use encode::{encode, encode_ended, encode_request};
+#[cfg(test)]
+use layout::Kind;
+pub(crate) use raw::{Malformed, RawRecord, Records};
+pub use reread::check_records;
+#[allow(unused_imports)]
+pub(crate) use version::{RECORD_VERSION, check_version, current_form};
+pub use view::RecordView;
 
 /// What happened to a pending request. The numbers are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
