@@ -36,7 +36,8 @@ pub enum DumpItem<'a> {
         file: &'a str,
         /// Where its frame begins.
         offset: u64,
-        /// The epoch of its writer.
+        /// The epoch of its writer. (The record of an opening has one of its own.)
+        #[serde(rename = "frame_epoch")]
         epoch: u32,
         /// The record.
         #[serde(flatten)]
