@@ -38,7 +38,7 @@ mod survey;
 mod window;
 mod writer;
 
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 use self::replay::Found;
