@@ -126,7 +126,7 @@ pub struct JournalTail {
 }
 
 /// The end of a journal that was written when the process or the machine stopped, and never made durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TornTail {
     /// The file, by its name.
     pub place: String,

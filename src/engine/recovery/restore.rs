@@ -8,6 +8,7 @@ use std::hint::black_box;
 
 use hashbrown::HashMap;
 
+use super::control::unnamed;
 use super::load::Counted;
 use crate::directory::Directory;
 use crate::engine::book::REQUESTS_MAX;
@@ -261,12 +262,7 @@ fn open(
         return Ok(());
     }
     if !directory.contains(location) {
-        return Err(StoreError::damaged(
-            "the journal",
-            0,
-            format!("no record of the name of location {}", location.index()),
-            "one before its requests",
-        ));
+        return Err(unnamed(location));
     }
     shard.book.open(location, || controls.of(location));
     Ok(())

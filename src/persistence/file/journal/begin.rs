@@ -34,9 +34,13 @@ pub(super) fn begin(
     {
         settle(stock, last.number, found.end.proven, found.end.offset)?;
     }
+    let mut is_saved = true;
     if let Some(torn) = &found.tail.torn {
         match save(stock, torn) {
-            Err(StoreError::Full { .. }) => remove_unfinished(stock)?,
+            Err(StoreError::Full { .. }) => {
+                is_saved = false;
+                remove_unfinished(stock)?;
+            }
             saved => saved?,
         }
     }
@@ -53,7 +57,8 @@ pub(super) fn begin(
     };
     let bytes = found.survey.sizes.values().sum();
     stock.fill(bytes, closed(found, number), number);
-    // On a full disk too what is there is to be had, and to be ended; the room behind the last segment is given back below.
+    // On a full disk too what is there is to be had, and to be ended; what is behind the last segment's frames is given
+    // back below.
     let made = stock.take_what_fits()?;
     let binding = Binding {
         follows: found.end.link,
@@ -67,6 +72,7 @@ pub(super) fn begin(
     stock.refill();
     if let Some(last) = last
         && last.number < number
+        && is_saved
     {
         stock.give_back(last.number, end);
     }
