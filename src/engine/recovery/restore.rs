@@ -149,7 +149,12 @@ impl Restoring {
         let shard = &mut self.shard;
         let place = find(shard, id, hash);
         if let Some(index) = place.and_then(Place::entry) {
-            let was_orphan = shard.entry(index).flags.has(Flags::ORPHAN);
+            let entry = shard.entry(index);
+            if entry.intake != image.intake {
+                // Another request has the id since, which a snapshot saw before this.
+                return;
+            }
+            let was_orphan = entry.flags.has(Flags::ORPHAN);
             self.orphans -= usize::from(was_orphan);
             shard.store.remove(index);
         }

@@ -15,6 +15,7 @@
 //! | `replay`, `proof` | the journal's end: whole, torn or damaged |
 //! | `begin`, `writer`, `stock` | the new end, and what is written there |
 //! | `inspect` | all that is wrong with a journal, for whoever is to repair it |
+//! | `rewrite` | new segments with the frames of damaged ones |
 //!
 //! # What holds at every moment, whatever a crash leaves
 //! - A segment is bound (its binding is durable) before its first frame is written, and only after all of the one
@@ -26,10 +27,10 @@
 mod begin;
 mod frame;
 mod frames;
-#[cfg_attr(not(test), allow(dead_code))]
-mod inspect;
+pub(super) mod inspect;
 mod proof;
 mod replay;
+pub(super) mod rewrite;
 mod sectors;
 mod segment;
 mod stock;
