@@ -97,7 +97,10 @@ impl Engine {
         let (mut bytes, mut bytes_max) = (request.payload.len(), self.settings.payload_bytes_max);
         if bytes <= bytes_max && self.durable.is_some() {
             // What is written of a request is one record, whatever was set up.
-            bytes += request.customer.as_ref().map_or(0, |customer| customer.len());
+            bytes += request
+                .customer
+                .as_ref()
+                .map_or(0, |customer| customer.len());
             bytes_max = RECORD_BYTES_MAX;
         }
         if bytes > bytes_max {
