@@ -19,6 +19,9 @@ use crate::persistence::journal::{Frame, Lsn, Positions};
 /// A segment and a byte in it.
 pub(super) type At = (u64, u64);
 
+/// What stands before this byte of a segment is no frame.
+const BODY: u64 = 1024;
+
 /// What of a journal can be kept.
 #[derive(Default)]
 pub(super) struct Walk {
@@ -74,6 +77,7 @@ impl Walk {
     pub(super) fn take(&mut self, event: &Event<'_>) {
         match event {
             Event::Bound {
+                segment,
                 follows,
                 previous,
                 next,
@@ -86,6 +90,7 @@ impl Walk {
                     self.link = Some((*follows, *previous));
                     self.begin = Some(*follows);
                 }
+                self.bound(*segment, *follows);
                 if self.cut.is_none() {
                     self.polled_until = polled_until.or(self.polled_until);
                 }
@@ -102,7 +107,8 @@ impl Walk {
                     self.damaged(*at, Some(frame.last()));
                 } else {
                     self.frame(*at, *previous, frame);
-                    self.link = Some((frame.last(), *checksum));
+                    let last = self.last().max(frame.last());
+                    self.link = Some((last, *checksum));
                 }
             }
             Event::Damage {
@@ -128,6 +134,17 @@ impl Walk {
         self.is_damaged = true;
         self.saw(told.unwrap_or_default());
         self.pending.push(Pending { at, told });
+    }
+
+    /// A segment says which record was the last before it.
+    fn bound(&mut self, segment: u64, follows: Lsn) {
+        if self.cut.is_none() && follows == self.last() {
+            // So the damages before it have cost no record.
+            self.pending.retain(|pending| pending.at >= (segment, BODY));
+        } else if follows <= self.kept_last() {
+            // A repair that was cut short: what it has written anew is still in its old place.
+            self.pending.retain(|pending| pending.at != (segment, 0));
+        }
     }
 
     fn frame(&mut self, at: At, previous: u32, frame: &Frame<'_>) {
@@ -163,9 +180,11 @@ impl Walk {
     /// The frame stands behind the cut.
     fn lose(&mut self, frame: &Frame<'_>) {
         let positions = &self.positions;
+        let kept = self.kept_last();
         let records = frame.views().flatten().filter_map(|record| {
             let lsn = record.lsn()?;
-            (lsn > positions.of(record.stream().into())).then(|| LostRecord {
+            let known = positions.of(record.stream().into());
+            (lsn > known.max(kept)).then(|| LostRecord {
                 lsn,
                 kind: record.kind(),
                 id: record.id(),

@@ -61,6 +61,8 @@ pub(crate) enum SegmentRole {
 pub(crate) enum Event<'a> {
     /// A segment begins that says what it follows on.
     Bound {
+        /// Its number.
+        segment: u64,
         /// The number of the last record before it.
         follows: Lsn,
         /// The checksum of the last frame before it.
@@ -302,6 +304,7 @@ impl Inspection<'_> {
         }
         let binding = &bound.binding;
         (self.visit)(&Event::Bound {
+            segment: self.report.number,
             follows: binding.follows.last,
             previous: binding.follows.frame,
             next: binding.next,
