@@ -121,21 +121,6 @@ fn a_request_was_lost_whose_id_one_still_remembered_had() {
 }
 
 #[test]
-fn records_of_former_shards_came_back_over_a_snapshot() {
-    let house = house().crash(Engine::builder().shards(8));
-    for id in 0..100 {
-        house.schedule(id, house.here, at(0));
-    }
-    let house = house.crash(Engine::builder().shards(1));
-    for id in 0..100 {
-        let _ = house.engine.cancel(id.into(), at(1)).unwrap();
-    }
-    let _ = house.engine.snapshot().unwrap();
-    let house = house.crash(Engine::builder().shards(1));
-    assert_eq!(house.engine.pending(), 0);
-}
-
-#[test]
 fn a_release_that_a_hold_took_back_made_the_store_unreadable() {
     let house = house();
     let there = house.there;
@@ -162,6 +147,9 @@ fn a_request_that_had_ended_was_handed_over_again() {
     assert_eq!(house.desk.told(), ["1/1/1", "2/1/1"]);
     let house = house.crash(Engine::builder().shards(1));
     let inside: Inside = Box::new(|engine, command| {
+        if command.id != 1.into() {
+            return;
+        }
         let lease: Lease = "2/1/1".parse().unwrap();
         let completed = engine.complete(&lease, Completion::Routed, command.released);
         assert_eq!(completed, Ok(RequestState::Completed));
