@@ -57,7 +57,8 @@ fn take(engine: &Engine, ids: std::ops::Range<u64>, now: u64) {
             .with_customer(format!("{SECRET} {id}"))
             .with_payload(format!("{SECRET} {id}").into_bytes())
             .with_schedule(ScheduleData::at(at(1_000 + id)));
-        engine.schedule(request, at(now)).unwrap();
+        let receipt = engine.schedule(request, at(now)).unwrap();
+        assert!(!receipt.duplicate);
     }
 }
 
@@ -69,7 +70,7 @@ pub(crate) fn without_snapshot() -> Folder {
     for id in 1..10_u64 {
         engine.cancel(RequestId::from(id), at(1)).unwrap();
     }
-    engine.poll(at(1_020), 1_000).unwrap();
+    assert!(engine.poll(at(1_020), 1_000).unwrap().released > 0);
     drop(engine);
     // A second writer, and numbers left out between the two.
     let engine = open(&folder);
@@ -87,7 +88,7 @@ pub(crate) fn with_snapshot() -> Folder {
     for id in 100..110_u64 {
         engine.cancel(RequestId::from(id), at(1_023)).unwrap();
     }
-    engine.poll(at(1_030), 1_000).unwrap();
+    assert!(engine.poll(at(1_030), 1_000).unwrap().released > 0);
     drop(engine);
     folder
 }

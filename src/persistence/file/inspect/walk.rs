@@ -86,9 +86,8 @@ impl Walk {
             } => {
                 self.epoch = self.epoch.max(*epoch);
                 self.saw(Lsn(next.0.saturating_sub(1)));
-                if self.link.is_none() {
-                    self.link = Some((*follows, *previous));
-                    self.begin = Some(*follows);
+                if self.link.is_none() || *follows <= self.floor {
+                    self.restart(*segment, *follows, *previous);
                 }
                 self.bound(*segment, *follows);
                 if self.cut.is_none() {
@@ -134,6 +133,18 @@ impl Walk {
         self.is_damaged = true;
         self.saw(told.unwrap_or_default());
         self.pending.push(Pending { at, told });
+    }
+
+    /// The journal is read from the last segment on that says that snapshots know all before it: as in a recovery.
+    fn restart(&mut self, segment: u64, follows: Lsn, previous: u32) {
+        self.link = Some((follows, previous));
+        self.begin = Some(follows);
+        self.kept = None;
+        self.last_kept = None;
+        self.cut = None;
+        self.lost.clear();
+        self.unreadable.clear();
+        self.pending.retain(|pending| pending.at >= (segment, 0));
     }
 
     /// A segment says which record was the last before it.
