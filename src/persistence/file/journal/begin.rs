@@ -3,7 +3,8 @@
 //! 1. What the last segment holds, up to its last good frame, is written once more where it is not known to be
 //!    durable, and synced: what was read may have come from the operating system's memory after a sync that failed,
 //!    and a second sync alone would not write it.
-//! 2. What stands behind is saved to a file of its own.
+//! 2. What stands behind is saved to a file of its own, for whoever wants to know what was given up. Where there is no
+//!    room for that, it is not: it stays where it is until its segment is dropped.
 //! 3. A new segment names the last good frame, the new epoch and the next number. From here on, what stands behind
 //!    that frame is void.
 //! 4. The room behind it is given back: a process that is started again and again would else take a whole segment
@@ -33,8 +34,15 @@ pub(super) fn begin(
     {
         settle(stock, last.number, found.end.proven, found.end.offset)?;
     }
+    let mut is_saved = true;
     if let Some(torn) = &found.tail.torn {
-        save(stock, torn)?;
+        match save(stock, torn) {
+            Err(StoreError::Full { .. }) => {
+                is_saved = false;
+                remove_unfinished(stock)?;
+            }
+            saved => saved?,
+        }
     }
     // A segment that was bound and never written is bound again: another one would be wasted at every start.
     let number = match last {
@@ -49,7 +57,9 @@ pub(super) fn begin(
     };
     let bytes = found.survey.sizes.values().sum();
     stock.fill(bytes, closed(found, number), number);
-    let made = stock.take(0)?;
+    // On a full disk too what is there is to be had, and to be ended; what is behind the last segment's frames is given
+    // back below.
+    let made = stock.take_what_fits()?;
     let binding = Binding {
         follows: found.end.link,
         end,
@@ -62,6 +72,7 @@ pub(super) fn begin(
     stock.refill();
     if let Some(last) = last
         && last.number < number
+        && is_saved
     {
         stock.give_back(last.number, end);
     }

@@ -73,6 +73,18 @@ impl Contents {
         }
         Ok(())
     }
+
+    /// The file, made so long where it is shorter.
+    fn extend(&mut self, name: &str, bytes: usize) -> io::Result<&mut Vec<u8>> {
+        let all: usize = self.files.values().map(Vec::len).sum();
+        let file = self.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
+        let more = bytes.saturating_sub(file.len());
+        if more > 0 && self.capacity.is_some_and(|capacity| all + more > capacity) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        file.resize(file.len() + more, 0);
+        Ok(file)
+    }
 }
 
 impl Disk for MemoryDisk {
@@ -154,16 +166,13 @@ impl DiskFile for MemoryFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        self.disk.0.lock().check(Failing::Write)?;
-        self.with(|file| {
-            let range = offset as usize..offset as usize + bytes.len();
-            if file.len() < range.end {
-                file.resize(range.end, 0);
-            }
-            file[range].copy_from_slice(bytes);
-        })?;
+        let mut contents = self.disk.0.lock();
+        contents.check(Failing::Write)?;
+        let range = offset as usize..offset as usize + bytes.len();
+        let file = contents.extend(&self.name, range.end)?;
+        file[range].copy_from_slice(bytes);
         let call = format!("write {} {offset}+{}", self.name, bytes.len());
-        self.disk.0.lock().calls.push(call);
+        contents.calls.push(call);
         Ok(bytes.len())
     }
 
@@ -180,15 +189,7 @@ impl DiskFile for MemoryFile {
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         let mut contents = self.disk.0.lock();
-        let all: usize = contents.files.values().map(Vec::len).sum();
-        let capacity = contents.capacity;
-        let file = contents.files.get_mut(&self.name);
-        let file = file.ok_or(io::ErrorKind::NotFound)?;
-        let more = (bytes as usize).saturating_sub(file.len());
-        if capacity.is_some_and(|capacity| all + more > capacity) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        file.resize(file.len() + more, 0);
+        contents.extend(&self.name, bytes as usize)?;
         contents.calls.push(format!("allocate {}", self.name));
         Ok(())
     }

@@ -114,6 +114,40 @@ fn a_full_disk_can_be_opened_and_goes_on_in_the_segment_made_ahead() {
 }
 
 #[test]
+fn a_torn_end_on_a_full_disk_stays_where_it_is() {
+    let disk = MemoryDisk::default();
+    disk.limit(Some(2 * SMALL as usize));
+    let mut pen = Pen::open(&disk);
+    pen.commit(&["one"]);
+    pen.append(&[&"torn".repeat(200)]).unwrap();
+    let name = segment::name(1);
+    disk.edit(&name, |file| file[1536..2048].fill(0));
+    let before = disk.file(&name);
+    Pen::open(&disk).commit(&["two"]);
+    assert_eq!(texts(&read(&disk).unwrap().0), ["one", "two"]);
+    assert_eq!(disk.names(), [1, 2].map(segment::name));
+    assert!(disk.file(&name) == before);
+}
+
+#[test]
+fn a_beginning_that_failed_can_be_tried_again() {
+    for failing in [Failing::Write, Failing::Sync, Failing::SyncDirectory] {
+        let disk = MemoryDisk::default();
+        Pen::open(&disk).append(&["one"]).unwrap();
+        let journal = journal(&disk);
+        read_from(&journal, 0).unwrap();
+        disk.fail(Some(failing));
+        assert!(journal.begin(2, Lsn(2)).is_err());
+        disk.fail(None);
+        journal.begin(2, Lsn(2)).unwrap();
+        assert_eq!(texts(&read(&disk).unwrap().0), ["one"]);
+        let names = disk.names();
+        let bytes = names.iter().map(|name| disk.file(name).len() as u64);
+        assert_eq!(journal.bytes(), bytes.sum::<u64>());
+    }
+}
+
+#[test]
 fn room_is_looked_for_again_after_a_while() {
     let disk = MemoryDisk::default();
     disk.limit(Some(SMALL as usize));
