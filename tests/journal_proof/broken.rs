@@ -6,7 +6,7 @@ use duewheel::{Room, StoreError};
 use crate::bare::{Bare, Step};
 use crate::dice::Dice;
 use crate::disk::{Fault, Operation, SimulatedDisk};
-use crate::founded;
+use crate::drive::founded;
 use crate::inhabitant::{Inhabitant, Trouble, live};
 use crate::ledger::Ledger;
 use crate::outcome::{goes_on, outcome};
