@@ -21,7 +21,7 @@ fn every_workload_of_every_durable_peer_gives_its_figures() {
         .map(|line| line.split('|').map(str::trim).collect())
         .collect();
     let (heading, rows) = rows.split_first().expect("a table");
-    assert_eq!(rows.len(), 11, "{text}");
+    assert_eq!(rows.len(), 13, "{text}");
     for row in rows {
         for (peer, cell) in heading.iter().zip(row).skip(3) {
             if peer.is_empty() || cell.parse::<f64>().is_ok() {

@@ -62,8 +62,8 @@ pub(crate) struct Arguments {
     /// read.
     #[arg(long, hide = true)]
     pub(crate) child: Option<Workload>,
-    /// Fills --place itself for S4, says so, and waits to be killed.
-    #[arg(long, hide = true)]
+    /// Fills --place itself for the child that will measure it, says so, and waits to be killed.
+    #[arg(long, hide = true, requires = "child")]
     pub(crate) fill_and_wait: bool,
 }
 
@@ -108,7 +108,7 @@ impl Arguments {
                 Workload::S1 | Workload::S1i | Workload::S1n => {
                     measurements.extend(self.batches.iter().map(|&batch| (workload, vec![batch])));
                 }
-                Workload::S2 | Workload::S3 | Workload::S4 => {
+                Workload::S2 | Workload::S3 | Workload::S4 | Workload::S4t => {
                     measurements.push((workload, Vec::new()))
                 }
             }

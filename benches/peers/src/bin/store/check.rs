@@ -57,7 +57,7 @@ fn check_promise<P: DurablePeer>(promise: Promise, directory: &Path) -> Answer<(
     while !rest.is_empty() {
         match random.random_range(0..10) {
             0..6 => {
-                let (batch, after) = rest.split_at(random.random_range(1..=rest.len().min(40)));
+                let (batch, after) = rest.split_at(random.random_range(1..=rest.len().min(100)));
                 rest = after;
                 let mut batch = batch.to_vec();
                 for request in &mut batch {
@@ -103,7 +103,7 @@ fn check_promise<P: DurablePeer>(promise: Promise, directory: &Path) -> Answer<(
     let mut peer = P::open(directory, promise)?;
     compare_whole(&mut peer, &model)?;
     release(&mut peer, &mut model, DAY)?;
-    equal("left", peer.first_due()?, None)
+    equal("left", peer.load(|_| {})?, 0)
 }
 
 impl Model {
@@ -153,8 +153,6 @@ fn release<P: DurablePeer>(peer: &mut P, model: &mut Model, now: u64) -> Answer<
 
 /// Whether a peer that was just opened holds what the model holds.
 fn compare_whole<P: DurablePeer>(peer: &mut P, model: &Model) -> Answer<()> {
-    let first = model.by_due.keys().next().map(|&(due, _)| due);
-    equal("first due after opening", peer.first_due()?, first)?;
     let mut loaded = Vec::new();
     let count = peer.load(|request| loaded.push(owned(&request)))?;
     equal("count after opening", count, model.by_due.len())?;
@@ -238,10 +236,6 @@ mod tests {
 
         fn flush(&mut self) -> Answer<()> {
             Ok(())
-        }
-
-        fn first_due(&mut self) -> Answer<Option<u64>> {
-            Ok(self.0.keys().next().map(|&(due, _)| due))
         }
 
         fn load(&mut self, mut visit: impl FnMut(Due<'_>)) -> Answer<usize> {

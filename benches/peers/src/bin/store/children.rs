@@ -30,8 +30,12 @@ pub(crate) fn measure(
 ) -> Answer<Printed> {
     let scratch = Scratch::new(place)?;
     let child = |task: &[&str]| command(arguments, peer, batches, scratch.path(), task);
-    if workload == Workload::S4 {
-        fill_and_kill(child(&["--fill-and-wait"])?)?;
+    if matches!(workload, Workload::S4 | Workload::S4t) {
+        fill_and_kill(child(&[
+            "--child",
+            &workload.to_string(),
+            "--fill-and-wait",
+        ])?)?;
     }
     let output = child(&["--child", &workload.to_string()])?.output()?;
     if !output.status.success() {
@@ -95,22 +99,19 @@ fn first_line(child: &mut Child) -> Answer<String> {
 
 /// Does what a parent asks for, if one does: it names one peer in full.
 pub(crate) fn serve(arguments: &Arguments) -> Option<Answer<()>> {
-    if arguments.child.is_none() && !arguments.fill_and_wait {
-        return None;
-    }
+    let workload = arguments.child?;
     machine::die_first();
-    Some(work(arguments))
+    Some(work(arguments, workload))
 }
 
-fn work(arguments: &Arguments) -> Answer<()> {
+fn work(arguments: &Arguments, workload: Workload) -> Answer<()> {
     let place = arguments.place.as_deref().ok_or("a child needs --place")?;
     let peer = peers::ALL.iter().find(|peer| arguments.only == [peer.name]);
     let peer = peer.ok_or("a child needs one peer")?;
     let sizes = arguments.sizes();
     if arguments.fill_and_wait {
-        return (peer.fill)(&sizes, place, wait_to_be_killed);
+        return (peer.fill)(workload, &sizes, place, wait_to_be_killed);
     }
-    let workload = arguments.child.ok_or("a child needs a workload")?;
     for (figure, value) in (peer.measure)(workload, &sizes, place)? {
         println!("{figure} {value}");
     }

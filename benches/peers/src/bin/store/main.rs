@@ -119,7 +119,7 @@ fn report(
 ) {
     let sizes = arguments.sizes();
     println!(
-        "Median (minimum-maximum) of {} runs. S1, S1i, S1n and S3 with {} requests, S2 and S4 with {}, filled in \
+        "Median (minimum-maximum) of {} runs. S1, S1i, S1n and S3 with {} requests, S2, S4 and S4t with {}, filled in \
          batches of {}; S2 in steps of {} ms, S3 in batches of {}, S1i durable within {:?}.",
         arguments.runs,
         sizes.requests,

@@ -55,12 +55,14 @@ pub(crate) trait DurablePeer: Sized {
     /// Makes everything durable; under [`Promise::HandedOver`], hands it over.
     fn flush(&mut self) -> Answer<()>;
 
-    /// When the first one is due; reads it.
-    fn first_due(&mut self) -> Answer<Option<u64>>;
-
     /// Passes all to `visit` in order of due time, and says how many there are. Who has them in
     /// memory, in that order, already since it was opened passes none.
     fn load(&mut self, visit: impl FnMut(Due<'_>)) -> Answer<usize>;
+
+    /// What is done now and then so that opening takes less time.
+    fn tidy(&mut self) -> Answer<()> {
+        Ok(())
+    }
 
     /// Whether the peer can keep a promise; the reason if not.
     fn can_keep(_promise: Promise) -> Result<(), &'static str> {

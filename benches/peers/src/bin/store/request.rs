@@ -14,7 +14,7 @@ pub(crate) const PAYLOAD: usize = 100;
 pub(crate) const BYTES: usize = 16 + 4 + 8 + PAYLOAD;
 
 /// Locations that requests are spread over.
-const LOCATIONS: u32 = 100;
+pub(crate) const LOCATIONS: u32 = 100;
 
 /// A request to be handled later.
 #[derive(Clone, Debug, PartialEq)]

@@ -23,6 +23,8 @@ pub(crate) enum Workload {
     S3,
     /// Open after a kill.
     S4,
+    /// Open after a kill, tidied up before.
+    S4t,
 }
 
 impl Workload {
@@ -31,7 +33,7 @@ impl Workload {
         match self {
             Self::S1i => Promise::Within(interval),
             Self::S1n => Promise::HandedOver(interval),
-            Self::S1 | Self::S2 | Self::S3 | Self::S4 => Promise::Returned,
+            Self::S1 | Self::S2 | Self::S3 | Self::S4 | Self::S4t => Promise::Returned,
         }
     }
 
@@ -51,7 +53,7 @@ impl Workload {
                 Figure::Amplification,
             ],
             Self::S3 => vec![Figure::Cancel],
-            Self::S4 => vec![Figure::FirstDue, Figure::Load],
+            Self::S4 | Self::S4t => vec![Figure::FirstDue(self), Figure::Load(self)],
         }
     }
 }
@@ -71,10 +73,10 @@ pub(crate) enum Figure {
     Release,
     /// Microseconds a request cancelled.
     Cancel,
-    /// Milliseconds from opening until the first due request was read.
-    FirstDue,
+    /// Milliseconds from opening until the first request was released.
+    FirstDue(Workload),
     /// Milliseconds from opening until all are in memory by due time.
-    Load,
+    Load(Workload),
     /// Bytes of disk a request, all of them scheduled.
     Disk,
     /// Bytes written a request while all were scheduled.
@@ -89,7 +91,7 @@ impl Figure {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Schedule { .. } | Self::Release | Self::Cancel => "us",
-            Self::FirstDue | Self::Load => "ms",
+            Self::FirstDue(_) | Self::Load(_) => "ms",
             Self::Disk | Self::WrittenScheduling | Self::WrittenReleasing => "bytes",
             Self::Amplification => "times",
         }
@@ -102,8 +104,8 @@ impl fmt::Display for Figure {
             Self::Schedule { workload, batch } => write!(f, "{workload}/{batch}"),
             Self::Release => f.write_str("S2"),
             Self::Cancel => f.write_str("S3"),
-            Self::FirstDue => f.write_str("S4-first"),
-            Self::Load => f.write_str("S4-all"),
+            Self::FirstDue(workload) => write!(f, "{workload}-first"),
+            Self::Load(workload) => write!(f, "{workload}-all"),
             Self::Disk => f.write_str("disk"),
             Self::WrittenScheduling => f.write_str("written-schedule"),
             Self::WrittenReleasing => f.write_str("written-S2"),

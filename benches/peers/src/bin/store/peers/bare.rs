@@ -1,11 +1,11 @@
 //! The floor: the same bytes appended to a file and synced as often, with nothing that finds them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::peer::{Answer, Beat, DurablePeer, Promise};
-use crate::request::{BYTES, Due, PAYLOAD, Request};
+use crate::request::{BYTES, Due, Request};
 
 pub(crate) struct Bare {
     file: File,
@@ -13,8 +13,10 @@ pub(crate) struct Bare {
     buffer: Vec<u8>,
     promise: Promise,
     beat: Option<Beat>,
-    /// Those that were never released, in order of due time, so that as much is written for each
-    /// release as a peer must write at least.
+    /// What was in the file when it was opened.
+    _found: Vec<u8>,
+    /// Those that were not released, so that as much is written for each release as a peer must write
+    /// at least. The next to be released last, where they are sorted.
     waiting: Vec<(u64, u128)>,
     is_sorted: bool,
 }
@@ -49,13 +51,24 @@ impl DurablePeer for Bare {
     fn open(directory: &Path, promise: Promise) -> Answer<Self> {
         let mut options = OpenOptions::new();
         options.create(true).read(true).append(true);
+        let mut file = options.open(directory.join("requests"))?;
+        let mut found = Vec::new();
+        file.read_to_end(&mut found)?;
+        let (requests, []) = found.as_chunks::<BYTES>() else {
+            return Err("half a request".into());
+        };
+        let key = |request| {
+            let due = u64::from_le_bytes(part(request, 16));
+            (due, u128::from_le_bytes(part(request, 0)))
+        };
         Ok(Self {
-            file: options.open(directory.join("requests"))?,
+            file,
             buffer: Vec::new(),
             promise,
             beat: promise.beat(),
-            waiting: Vec::new(),
-            is_sorted: true,
+            waiting: requests.iter().map(key).collect(),
+            _found: found,
+            is_sorted: false,
         })
     }
 
@@ -83,7 +96,6 @@ impl DurablePeer for Bare {
 
     fn release(&mut self, now: u64, mut visit: impl FnMut(Due<'_>)) -> Answer<()> {
         if !self.is_sorted {
-            // The next to be released last.
             self.waiting.sort_unstable_by(|one, other| other.cmp(one));
             self.is_sorted = true;
         }
@@ -103,36 +115,9 @@ impl DurablePeer for Bare {
         self.sync()
     }
 
-    fn first_due(&mut self) -> Answer<Option<u64>> {
-        // Nothing but the whole file tells.
-        let mut first = None::<u64>;
-        self.load(|request| first = first.into_iter().chain([request.due]).min())?;
-        Ok(first)
+    fn load(&mut self, _visit: impl FnMut(Due<'_>)) -> Answer<usize> {
+        Ok(self.waiting.len())
     }
-
-    fn load(&mut self, mut visit: impl FnMut(Due<'_>)) -> Answer<usize> {
-        let mut bytes = Vec::new();
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.read_to_end(&mut bytes)?;
-        let (requests, []) = bytes.as_chunks::<BYTES>() else {
-            return Err("half a request".into());
-        };
-        let mut requests: Vec<&[u8; BYTES]> = requests.iter().collect();
-        requests.sort_by_cached_key(|request| due_of(request));
-        for request in &requests {
-            visit(Due {
-                id: u128::from_le_bytes(part(request, 0)),
-                due: due_of(request),
-                location: u32::from_le_bytes(part(request, 24)),
-                payload: &request[BYTES - PAYLOAD..],
-            });
-        }
-        Ok(requests.len())
-    }
-}
-
-fn due_of(request: &[u8; BYTES]) -> u64 {
-    u64::from_le_bytes(part(request, 16))
 }
 
 fn part<const N: usize>(request: &[u8; BYTES], from: usize) -> [u8; N] {

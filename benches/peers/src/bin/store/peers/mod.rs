@@ -1,6 +1,7 @@
 //! The durable peers, one adapter each.
 
 mod bare;
+mod duewheel;
 mod redb;
 mod sqlite;
 
@@ -12,7 +13,7 @@ use crate::peer::{Answer, DurablePeer, Promise};
 use crate::workload::Workload;
 
 /// Fills a directory, and then does something more.
-type Fill = fn(&Sizes, &Path, fn() -> Answer<()>) -> Answer<()>;
+type Fill = fn(Workload, &Sizes, &Path, fn() -> Answer<()>) -> Answer<()>;
 
 /// A peer, as the harness knows it.
 pub(crate) struct Entry {
@@ -36,7 +37,8 @@ const fn entry<P: DurablePeer>() -> Entry {
 }
 
 /// In the order of the table's columns.
-pub(crate) static ALL: [Entry; 4] = [
+pub(crate) static ALL: [Entry; 5] = [
+    entry::<duewheel::Duewheel>(),
     entry::<redb::Redb<false>>(),
     entry::<redb::Redb<true>>(),
     entry::<sqlite::Sqlite>(),

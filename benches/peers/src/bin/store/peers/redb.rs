@@ -141,15 +141,8 @@ impl<const QUICK_REPAIR: bool> DurablePeer for Redb<QUICK_REPAIR> {
         Ok(())
     }
 
-    fn first_due(&mut self) -> Answer<Option<u64>> {
-        // What is not committed is not read.
-        self.flush()?;
-        let by_due = self.database.begin_read()?.open_table(BY_DUE)?;
-        let first = by_due.first()?;
-        Ok(first.map(|(key, _)| key.value().0))
-    }
-
     fn load(&mut self, mut visit: impl FnMut(Due<'_>)) -> Answer<usize> {
+        // What is not committed is not read.
         self.flush()?;
         let by_due = self.database.begin_read()?.open_table(BY_DUE)?;
         for entry in by_due.iter()? {

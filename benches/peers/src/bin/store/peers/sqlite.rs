@@ -26,7 +26,6 @@ const CANCEL: &str = "DELETE FROM requests WHERE id = ?1";
 const READ_DUE: &str =
     "SELECT due, id, location, payload FROM requests WHERE due <= ?1 ORDER BY due";
 const REMOVE_DUE: &str = "DELETE FROM requests WHERE due <= ?1";
-const FIRST_DUE: &str = "SELECT due, id, location, payload FROM requests ORDER BY due LIMIT 1";
 
 /// Kibibytes of pages that a connection keeps: the same 1 GiB that redb has unless told otherwise,
 /// where SQLite's own default is 2 MB.
@@ -143,15 +142,6 @@ impl DurablePeer for Sqlite {
         Ok(())
     }
 
-    fn first_due(&mut self) -> Answer<Option<u64>> {
-        let mut first = self.connection.prepare_cached(FIRST_DUE)?;
-        let mut rows = first.query([])?;
-        let Some(row) = rows.next()? else {
-            return Ok(None);
-        };
-        Ok(Some(due_of(row)?.due))
-    }
-
     fn load(&mut self, mut visit: impl FnMut(Due<'_>)) -> Answer<usize> {
         let mut read = self.connection.prepare_cached(READ_DUE)?;
         let mut rows = read.query([i64::MAX])?;
@@ -161,6 +151,12 @@ impl DurablePeer for Sqlite {
             count += 1;
         }
         Ok(count)
+    }
+
+    fn tidy(&mut self) -> Answer<()> {
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        self.connection.query_row(checkpoint, [], |_| Ok(()))?;
+        Ok(())
     }
 }
 
