@@ -143,6 +143,9 @@ impl Pair {
     }
 
     pub(crate) fn live(&mut self, life: &Life) {
+        if self.model.requests.values().any(|pending| pending.cooling) {
+            self.look_at_all_due();
+        }
         match life {
             Life::Crash { shards } => {
                 self.engine.flush().unwrap();
