@@ -110,7 +110,8 @@ impl Model {
         next < now && !uncertain.is_empty()
             || uncertain.into_iter().any(|id| {
                 let pending = &self.requests[&id];
-                pending.has_expired(next) || pending.gives_way(next)
+                // When it began to cool down is not seen.
+                pending.has_expired(next) || pending.gives_way(next) || pending.cooling
             })
     }
 
