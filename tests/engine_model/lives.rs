@@ -16,7 +16,7 @@ use crate::model::Model;
 use crate::model::command::number;
 use crate::model::recovery::Journal;
 use crate::model::schedules::Schedule;
-use crate::operations::{Content, IDS, Pair, Pick, enter_locations, place, settings};
+use crate::operations::{Content, IDS, PENDING_MAX, Pair, Pick, enter_locations, place, settings};
 use crate::script::{Death, Desk, Following, desk};
 
 /// How often the time of the last poll is written at least.
@@ -486,7 +486,11 @@ impl Pair {
         }
     }
 
-    fn take_in(&mut self, requests: Vec<InteractionRequest>, together: bool) {
+    fn take_in(&mut self, mut requests: Vec<InteractionRequest>, together: bool) {
+        if self.model.requests.len() + requests.len() > PENDING_MAX {
+            // Where there may be no room each is waited for by itself.
+            requests.truncate(1);
+        }
         let now = self.now;
         let expected: Vec<_> = requests
             .iter()

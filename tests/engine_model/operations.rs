@@ -20,7 +20,7 @@ use crate::script::{Desk, Following, Standing, desk};
 const NINE: u64 = 1_767_596_400_000;
 pub(crate) const IDS: u64 = 40;
 pub(crate) const LOCATIONS: u32 = 3;
-const PENDING_MAX: usize = 30;
+pub(crate) const PENDING_MAX: usize = 30;
 
 /// How the clock moves.
 #[derive(Clone, Copy, Debug)]
