@@ -7,8 +7,8 @@
 //!    room for that, it is not: it stays where it is until its segment is dropped.
 //! 3. A new segment names the last good frame, the new epoch and the next number. From here on, what stands behind
 //!    that frame is void.
-//! 4. The room behind it is given back: a process that is started again and again would else take a whole segment
-//!    each time.
+//! 4. The room behind it is given back, where all that stood there is saved: a process that is started again and again
+//!    would else take a whole segment each time.
 
 use super::replay::Found;
 use super::segment::{self, Binding, FRAMES, UNFINISHED};
@@ -34,12 +34,16 @@ pub(super) fn begin(
     {
         settle(stock, last.number, found.end.proven, found.end.offset)?;
     }
-    if let Some(torn) = &found.tail.torn {
-        match save(stock, torn) {
-            Err(StoreError::Full { .. }) => remove_unfinished(stock)?,
-            saved => saved?,
-        }
-    }
+    let is_saved = match &found.tail.torn {
+        None => true,
+        Some(torn) => match save(stock, torn) {
+            Err(StoreError::Full { .. }) => {
+                remove_unfinished(stock)?;
+                false
+            }
+            saved => saved.map(|()| true)?,
+        },
+    };
     // A segment that was bound and never written is bound again: another one would be wasted at every start.
     let number = match last {
         None => 1,
@@ -63,12 +67,13 @@ pub(super) fn begin(
         polled_until: found.tail.polled_until,
     };
     stock.bind(&made, &binding)?;
-    stock.refill();
     if let Some(last) = last
         && last.number < number
+        && is_saved
     {
         stock.give_back(last.number, end);
     }
+    stock.refill();
     Ok((made, binding))
 }
 
