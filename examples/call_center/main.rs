@@ -8,9 +8,15 @@
 //! called back, comes in as a deferrable request with schedule data of its own: a quarter of an hour later if the
 //! wait is short then, else an hour after that, within opening hours. All of it runs under a manual clock.
 //!
-//! Exit status: 0; 1 where a file or a line cannot be read, or the sums disagree; 2 for bad arguments.
+//! With `--data DIR` everything is kept in a directory: killed at any moment and started again with the same records,
+//! it goes on where it was, and the sums still agree. The pool keeps a book of its own there (`book.rs`).
+//!
+//! Exit status: 0; 1 where a file, a line or the directory cannot be read, or the sums disagree; 2 for bad arguments.
 
+mod book;
 mod calls;
+#[path = "../durability/mod.rs"]
+mod durability;
 mod generate;
 mod hours;
 mod intake;
@@ -29,8 +35,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use duewheel::{Directory, Engine};
+use duewheel::{Directory, Durability, Engine, Timestamp};
 
+use book::Book;
+use durability::DurabilityArgument;
 use hours::OpeningHours;
 use intake::Intake;
 use pool::Pool;
@@ -62,6 +70,16 @@ struct Arguments {
     /// Go on after a bad line, and count it
     #[arg(long)]
     skip_bad: bool,
+
+    /// Keep everything in this directory, which is made where there is none: killed at any moment and started again, the
+    /// centre goes on
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// What the engine waits for before it answers: `sync` (the disk), `interval:MS` (nothing; it is on disk within so
+    /// many milliseconds of the simulated clock), or `none`
+    #[arg(long, value_name = "WHEN", default_value = "sync", requires = "data")]
+    durability: DurabilityArgument,
 
     /// Seed of the generated day and of the call-backs' service times
     #[arg(long, default_value_t = 1999)]
@@ -101,16 +119,40 @@ fn run(arguments: &Arguments) -> Result<Summary, String> {
     drop(day.calls);
 
     let pool = Arc::new(Pool::new(roster, times, hours, zone.clone()));
-    let engine = Engine::builder()
+    let mut engine = Engine::builder()
         .directory(Arc::clone(&directory))
         // One thread drives it.
         .shards(1)
         .max_pending(intakes.submitted.len().max(1))
         // Whatever the records span: the summary asks for the outcome of every request at the end.
-        .remember(REMEMBER, intakes.submitted.len())
+        .remember(REMEMBER, intakes.submitted.len());
+    let mut lived = None;
+    if let Some(data) = &arguments.data {
+        engine = durability::keep(engine, data, arguments.durability)?;
+        let syncs = arguments.durability.0 == Durability::Sync;
+        let book = Book::open(data, syncs);
+        let (book, joined) = book.map_err(|error| format!("{}: {error}", data.display()))?;
+        lived = joined.last().map(|last| last.at);
+        pool.relive(book, &joined);
+    }
+    let engine = engine
         .build(pool.clone())
         .map_err(|error| error.to_string())?;
-    let replayed = replay::run(&engine, &pool, day.submissions, arguments.speed, zone)?;
+    if let Some(report) = engine.recovery() {
+        if let Some(found) = durability::found(report) {
+            eprintln!("{found}");
+        }
+        lived = lived.max(report.polled_until);
+    }
+    let begin = lived.unwrap_or(Timestamp::EPOCH);
+    let replayed = replay::run(
+        &engine,
+        &pool,
+        day.submissions,
+        begin,
+        arguments.speed,
+        zone,
+    )?;
     Summary::of(&intakes, &replayed, pool.finish(), &directory, zone)
         .map_err(|what| format!("the sums disagree: {what}"))
 }

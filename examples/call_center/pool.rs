@@ -22,6 +22,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::io;
 use std::time::Duration;
 
 use duewheel::{
@@ -31,6 +32,7 @@ use duewheel::{
 use jiff::civil::Date;
 use parking_lot::Mutex;
 
+use crate::book::{Book, Joined};
 use crate::hours::OpeningHours;
 use crate::roster::{Roster, ServiceTimes};
 use crate::zone::Zone;
@@ -73,6 +75,11 @@ struct State {
     queue: BTreeMap<Place, Waiting>,
     joined: u64,
     ends: Vec<End>,
+    /// Commands that the engine sent, those again included that had been sent before.
+    told: u64,
+    /// Where it is run durably.
+    book: Option<Book>,
+    book_error: Option<io::Error>,
     /// Changes and shift starts that came to pass.
     events: u64,
 }
@@ -129,12 +136,42 @@ impl Pool {
             queue: BTreeMap::new(),
             joined: 0,
             ends: Vec::new(),
+            told: 0,
+            book: None,
+            book_error: None,
             events: 0,
         };
         Self {
             state: Mutex::new(state),
             hours,
         }
+    }
+
+    /// Lives through what stands in its book, and goes on writing there.
+    pub(crate) fn relive(&self, book: Book, joined: &[Joined]) {
+        for same in joined.chunk_by(|one, next| one.at == next.at) {
+            let at = same[0].at;
+            while let Some(event) = self.next_event().filter(|event| *event < at) {
+                self.advance(event);
+                self.connect();
+            }
+            self.advance(at);
+            for joined in same {
+                self.state.lock().join(joined);
+            }
+            self.connect();
+        }
+        self.state.lock().book = Some(book);
+    }
+
+    /// What kept it from writing its book, where anything did.
+    pub(crate) fn book_error(&self) -> Option<io::Error> {
+        self.state.lock().book_error.take()
+    }
+
+    /// Commands that the engine sent.
+    pub(crate) fn told(&self) -> u64 {
+        self.state.lock().told
     }
 
     /// When something next happens in the pool by itself.
@@ -213,21 +250,28 @@ impl Router for Pool {
         } else {
             state.times.recorded(id)
         };
-        let place = (
-            Reverse(command.ahead),
-            Reverse(command.priority),
-            state.joined,
-        );
-        state.joined += 1;
-        let waiting = Waiting {
+        let joined = Joined {
+            at: command.released,
             id: command.id,
             location: command.location,
             scheduled: command.scheduled,
+            ahead: command.ahead,
+            priority: command.priority.0,
             media: command.response_media,
-            since: command.released,
             takes,
         };
-        state.queue.insert(place, waiting);
+        state.told += 1;
+        if let Some(book) = &mut state.book {
+            // It stands in the queue already, or was served: the engine had not heard of that when it stopped.
+            if book.knows(command.id) {
+                return Disposition::Routed;
+            }
+            if let Err(error) = book.write(&joined) {
+                state.book_error.get_or_insert(error);
+                return Disposition::Busy { retry_after: None };
+            }
+        }
+        state.join(&joined);
         Disposition::Routed
     }
 }
@@ -282,6 +326,24 @@ impl State {
         }
         self.on_shift.remove(&agent);
         self.idle.retain(|(_, idle)| *idle != agent);
+    }
+
+    fn join(&mut self, joined: &Joined) {
+        let place = (
+            Reverse(joined.ahead),
+            Reverse(Priority(joined.priority)),
+            self.joined,
+        );
+        self.joined += 1;
+        let waiting = Waiting {
+            id: joined.id,
+            location: joined.location,
+            scheduled: joined.scheduled,
+            media: joined.media,
+            since: joined.at,
+            takes: joined.takes,
+        };
+        self.queue.insert(place, waiting);
     }
 
     fn end(&mut self, place: Place, waiting: Waiting, connected: Option<Timestamp>) {

@@ -28,29 +28,37 @@ pub(crate) struct Replayed {
     pub(crate) statuses: Vec<Option<RequestStatus>>,
     /// From the first event to the last, by the simulated clock.
     pub(crate) span: Option<(Timestamp, Timestamp)>,
+    /// Commands that the pool had from this run of the engine.
+    pub(crate) told: u64,
     /// Intakes, examinations by the engine, changes in the pool.
     pub(crate) events: u64,
     /// Real time it took.
     pub(crate) elapsed: Duration,
 }
 
-/// Runs everything through the engine until nothing is left to happen.
+/// How many requests come in from one snapshot to the next, where there is a store.
+const SNAPSHOT_EVERY: usize = 5_000;
+
+/// Runs everything through the engine until nothing is left to happen. The clock begins at `begin`: what lies before
+/// that, and was taken in before, is submitted once more all the same, which the engine recognises.
 ///
 /// # Errors
-/// Where the engine refuses a request: the library and this example disagree.
+/// Where the engine refuses a request: the library and this example disagree. Where its store fails.
 pub(crate) fn run(
     engine: &Engine,
     pool: &Arc<Pool>,
     submissions: Vec<Submission>,
+    begin: Timestamp,
     pace: Option<f64>,
     zone: &Zone,
 ) -> Result<Replayed, String> {
     let began = Instant::now();
-    let clock = ManualClock::new(Timestamp::EPOCH);
+    let clock = ManualClock::new(begin);
     let progress = progress_bar(submissions.len());
     let ids: Vec<_> = submissions.iter().map(|item| item.request.id).collect();
     let mut pacing: Option<Pacing> = None;
     let mut events = 0;
+    let mut since_snapshot = 0;
     let mut span = None;
     let mut incoming = submissions.into_iter().peekable();
     loop {
@@ -87,7 +95,12 @@ pub(crate) fn run(
             let receipt = engine
                 .schedule(submission.request, now)
                 .map_err(|error| format!("line {line} was refused by the engine: {error}"))?;
-            debug_assert!(!receipt.duplicate);
+            debug_assert!(!receipt.duplicate || begin > Timestamp::EPOCH);
+            since_snapshot += usize::from(!receipt.duplicate);
+        }
+        if since_snapshot >= SNAPSHOT_EVERY && engine.recovery().is_some() {
+            since_snapshot = 0;
+            let _ = engine.snapshot().map_err(|error| error.to_string())?;
         }
         loop {
             let poll = engine.poll(now, 1).map_err(|error| error.to_string())?;
@@ -99,10 +112,15 @@ pub(crate) fn run(
         pool.connect();
     }
     progress.finish_and_clear();
+    if let Some(error) = pool.book_error() {
+        return Err(format!("the pool's book: {error}"));
+    }
+    engine.flush().map_err(|error| error.to_string())?;
     Ok(Replayed {
         report: engine.report(clock.now()),
         statuses: ids.into_iter().map(|id| engine.status(id)).collect(),
         span,
+        told: pool.told(),
         events,
         elapsed: began.elapsed(),
     })

@@ -170,12 +170,12 @@ impl Summary {
             elapsed_s,
             events_per_s: events as f64 / elapsed_s.max(1e-9),
         };
-        summary.check(&replayed.report, ends.len() as u64)?;
+        summary.check(&replayed.report, ends.len() as u64, replayed.told)?;
         Ok(summary)
     }
 
     /// The sums, within and against the engine's report.
-    fn check(&self, report: &Report, routed: u64) -> Result<(), String> {
+    fn check(&self, report: &Report, routed: u64, told: u64) -> Result<(), String> {
         let deferrable = &self.deferrable_outcomes;
         let agent = &self.agent_outcomes;
         let reported = |outcome| report.outcomes.get(&outcome).copied().unwrap_or(0);
@@ -238,9 +238,9 @@ impl Summary {
             ),
             ("requests pending at the end, and none", report.pending, 0),
             (
-                "releases measured for lateness, and those routed",
+                "releases measured for lateness, and those that the pool was told of",
                 report.lateness.count,
-                routed,
+                told,
             ),
             (
                 "records read, and those of the locations",

@@ -43,6 +43,7 @@ pub(crate) enum Command {
         id: RequestId,
     },
     Report,
+    Snapshot,
     Advance {
         to: Timestamp,
     },
@@ -197,6 +198,10 @@ impl<'a> Fields<'a> {
             "report" => {
                 self.only(&[])?;
                 Ok(Command::Report)
+            }
+            "snapshot" => {
+                self.only(&[])?;
+                Ok(Command::Snapshot)
             }
             "advance" => {
                 self.only(&["to"])?;

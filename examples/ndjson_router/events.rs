@@ -61,6 +61,11 @@ pub(crate) enum Body {
     Report {
         report: Box<Report>,
     },
+    /// The number of the snapshot that was taken, from 1, and the bytes that were written for it.
+    Snapshot {
+        number: u64,
+        bytes: u64,
+    },
     Advanced {
         now: Timestamp,
     },
@@ -90,6 +95,7 @@ impl Body {
             Self::Completed { .. } => "completed",
             Self::Status(_) => "status",
             Self::Report { .. } => "report",
+            Self::Snapshot { .. } => "snapshot",
             Self::Advanced { .. } => "advanced",
             Self::Error(_) => "error",
         }

@@ -20,6 +20,7 @@
 //! | `complete` | `lease`, `outcome` (`routed`, `busy`, `rejected`), `retry_after`? (with `busy`) | `completed`: `id`, `state` |
 //! | `status` | `id` | `status`: `id`, `location`, `state`, `outcome`, `due`, `attempts`, `revision` |
 //! | `report` | | `report`: `report` |
+//! | `snapshot` | | `snapshot`: `number`, `bytes` |
 //! | `advance` | `to` | `advanced`: `now` |
 //!
 //! Every command has one reply, in order, with the number of its line; blank lines are counted and
@@ -37,10 +38,11 @@
 
 mod bridge;
 mod commands;
+#[path = "../durability/mod.rs"]
+mod durability;
 mod events;
 mod lines;
 mod session;
-mod storage;
 
 use std::error::Error;
 use std::io;
@@ -53,10 +55,10 @@ use clap::{Parser, ValueEnum};
 use duewheel::{Consultation, Directory, Engine, Timestamp, parse_duration};
 
 use bridge::{Answer, BridgeRouter};
+use durability::DurabilityArgument;
 use events::{Output, note};
 use lines::Lines;
 use session::Session;
-use storage::DurabilityArgument;
 
 /// Commands as JSON lines on standard input, events as JSON lines on standard output.
 #[derive(Parser)]
@@ -136,12 +138,12 @@ fn run(arguments: &Arguments) -> Result<usize, Box<dyn Error>> {
     let router = BridgeRouter::new(output.clone(), directory.clone(), consultation, answer);
     let mut builder = Engine::builder().directory(directory);
     if let Some(data) = &arguments.data {
-        builder = storage::keep(builder, data, arguments.durability)?;
+        builder = durability::keep(builder, data, arguments.durability)?;
     }
     let engine = Arc::new(builder.build(Arc::new(router))?);
     let found = engine.recovery();
-    if let Some(found) = found {
-        storage::tell(found);
+    if let Some(found) = found.and_then(durability::found) {
+        note(format_args!("{found}"));
     }
     let polled_until = found.and_then(|found| found.polled_until);
     let mut session = match arguments.virtual_time {

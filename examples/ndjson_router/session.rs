@@ -12,7 +12,7 @@ use std::time::Duration;
 use duewheel::{
     CancelError, Clock, CompleteError, Completion, DriverOptions, Engine, InteractionRequest,
     JsonAccessPoint, Lease, LocationError, LocationId, Pace, RequestId, RescheduleError, Running,
-    ScheduleData, ScheduleErrorReason, Shutdown, StartError, SystemClock, Timestamp,
+    ScheduleData, ScheduleErrorReason, Shutdown, SnapshotError, StartError, SystemClock, Timestamp,
 };
 
 use crate::commands::{Command, CompletedAs, Failure, Reason};
@@ -133,6 +133,7 @@ impl Session {
             Command::Report => Ok(Body::Report {
                 report: Box::new(self.engine.report(self.now())),
             }),
+            Command::Snapshot => self.snapshot(),
             Command::Advance { to } => self.advance(to),
         }
     }
@@ -258,6 +259,20 @@ impl Session {
             attempts: status.attempts,
             revision: status.revision,
         }))
+    }
+
+    fn snapshot(&self) -> Result<Body, Failure> {
+        match self.engine.snapshot() {
+            Ok(taken) => Ok(Body::Snapshot {
+                number: taken.number,
+                bytes: taken.bytes,
+            }),
+            Err(SnapshotError::NoStore) => {
+                let message = "snapshot goes with --data alone";
+                Err(Failure::new(Reason::Invalid, message))
+            }
+            Err(error) => Err(Failure::new(Reason::Unavailable, error)),
+        }
     }
 
     /// Moves the virtual clock from wake-up to wake-up, so that each request is released at its own

@@ -10,7 +10,7 @@
 //! that is full is split in two by one bit more, some hundred slots at a time whatever the size of the
 //! whole.
 
-use super::table::Table;
+use super::table::{Table, USED_MAX};
 
 /// The deepest directory. Beyond it a table overflows into a list; with keyed hashes nobody comes there.
 const DEPTH_MAX: u32 = if cfg!(test) { 10 } else { 24 };
@@ -73,6 +73,26 @@ impl Index {
                 table: Table::new(),
                 depth: 0,
             }],
+            overflow: Vec::new(),
+            len: 0,
+        }
+    }
+
+    /// An empty one with room for so many places, so that hardly a table is split before they are in.
+    pub(super) fn with_room(places: usize) -> Self {
+        // Not filled to the brim: some get more than others.
+        let tables = (places / (USED_MAX / 6 * 5)).max(1).next_power_of_two();
+        let depth = tables.trailing_zeros().min(DEPTH_MAX);
+        let tables = 1_u32 << depth;
+        Self {
+            directory: (0..tables).collect(),
+            depth,
+            parts: (0..tables)
+                .map(|_| Part {
+                    table: Table::new(),
+                    depth,
+                })
+                .collect(),
             overflow: Vec::new(),
             len: 0,
         }
@@ -244,6 +264,19 @@ mod tests {
             let found = index.find(tag(n), |place| place == Place::pending(n));
             assert_eq!(found.is_some(), n % 2 == 1);
         }
+    }
+
+    #[test]
+    fn one_with_room_has_its_tables_from_the_beginning() {
+        let mut index = Index::with_room(300);
+        index.check_invariants();
+        let tables = index.parts.len();
+        for n in 0..300_u32 {
+            index.insert(n.wrapping_mul(0x9e37_79b1), Place::pending(n));
+        }
+        index.check_invariants();
+        assert!(tables == 32 && index.parts.len() < 2 * tables);
+        Index::with_room(0).check_invariants();
     }
 
     /// Nobody can choose tags; should so many be equal all the same, they are found all the same.

@@ -108,7 +108,7 @@ impl<'a> Pending<'a> {
     }
 
     /// Its schedule, put together again where it is plain.
-    pub(super) fn to_schedule(&self) -> Option<ScheduleData> {
+    pub(super) fn to_schedule(self) -> Option<ScheduleData> {
         match self.entry.plan() {
             Plan::Immediate => None,
             Plan::Plain(offset) => Some(ScheduleData::from_plain(self.entry.due, offset)),
@@ -408,6 +408,9 @@ impl PendingMut<'_> {
     pub(super) fn take_attempt_back(&mut self) {
         let course = self.course();
         course.attempts -= 1;
+        if course.open_attempt > course.attempts {
+            course.open_attempt = 0;
+        }
         if course.attempts <= course.attempts_before {
             self.set_flag(Flags::CLEARED, false);
         }

@@ -38,7 +38,11 @@ mod store;
 
 pub use disk::{Disk, DiskFile, DiskLock, OpenMode};
 pub use error::{Damage, StoreError};
-pub use file::{DirectoryDisk, FileOptions};
+pub use file::{
+    DirectoryDisk, DumpItem, FileOptions, LocationTally, LostRange, LostRecord, RecoveryOutlook,
+    RepairPlan, SegmentState, SetAside, SnapshotState, StoreInspector, StoreStats, Tally,
+    VerifyReport,
+};
 pub use journal::{Durability, Frame, Journal, JournalTail, Lsn, Positions, Room, TornTail};
 pub use memory::MemoryStore;
 pub use record::{RecordView, check_records};

@@ -1,6 +1,9 @@
 //! The main job, from outside (its program, as a user runs it) and from inside (its parts).
 
 // The example's own modules; where the tests use a part of one, the rest is dead here.
+#[path = "../../examples/call_center/book.rs"]
+#[allow(dead_code)]
+mod book;
 #[path = "../../examples/call_center/calls.rs"]
 #[allow(dead_code)]
 mod calls;
@@ -20,6 +23,7 @@ mod roster;
 mod zone;
 
 mod bad_lines;
+mod durable;
 mod meaning;
 mod opening_hours;
 mod program;

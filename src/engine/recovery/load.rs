@@ -6,16 +6,29 @@ use super::Site;
 use super::control::Control;
 use super::lanes::share;
 use super::report::{RecoveryPhase, RecoveryProgress};
-use super::restore::{Found, Restoring, Subject};
+use super::restore::{Found, Restoring};
 use crate::engine::config::BuildError;
 use crate::engine::shard::Shard;
 use crate::ids::LocationId;
-use crate::persistence::record::{Record, Records};
+use crate::persistence::record::{Malformed, Record, Records};
 use crate::persistence::{ChunkBlock, ChunkRef, Lsn, Manifest, StoreError};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
-/// By stream, up to which record a location's totals are known.
-pub(super) type Counted = Vec<HashMap<LocationId, Lsn>>;
+/// A record of a request has no fewer bytes.
+const RECORD_BYTES_MIN: u64 = 64;
+
+/// Up to which record the totals of a location are known, by stream.
+#[derive(Default)]
+pub(super) struct Counted(HashMap<u32, HashMap<LocationId, Lsn>>);
+
+impl Counted {
+    /// 0 where there are none: none of its requests had ended then.
+    pub(super) fn until(&self, stream: u16, location: LocationId) -> Lsn {
+        let locations = self.0.get(&u32::from(stream));
+        let until = locations.and_then(|locations| locations.get(&location));
+        until.copied().unwrap_or_default()
+    }
+}
 
 /// What was read of a store so far.
 pub(super) struct Loaded<'a> {
@@ -24,6 +37,8 @@ pub(super) struct Loaded<'a> {
     pub(super) counted: Counted,
     pub(super) records: u64,
     pub(super) bytes: u64,
+    /// Requests that can be in it, as the settings say.
+    requests_max: u64,
 }
 
 impl<'a> Loaded<'a> {
@@ -37,9 +52,10 @@ impl<'a> Loaded<'a> {
             shards: (0..settings.shards)
                 .map(|_| Mutex::new(Restoring::new(shard())))
                 .collect(),
-            counted: Vec::new(),
+            counted: Counted::default(),
             records: 0,
             bytes: 0,
+            requests_max: settings.pending_max.saturating_add(settings.remembered_max) as u64,
         }
     }
 
@@ -57,8 +73,8 @@ impl<'a> Loaded<'a> {
             loaded.control_chunk(site, chunk)?;
         }
         let total = manifest.chunks.iter().map(|chunk| chunk.records).sum();
-        let counted: Counted = (0..=manifest.shards).map(|_| HashMap::new()).collect();
-        let counted = Mutex::new(counted);
+        let counted = Mutex::new(HashMap::new());
+        loaded.reserve(&chunks);
         let read = AtomicU64::new(loaded.records);
         share(chunks.len(), |number, is_caller| {
             let chunk = chunks[number];
@@ -80,12 +96,10 @@ impl<'a> Loaded<'a> {
                 }
                 Ok(())
             })?;
-            if let Some(counted) = counted.lock().get_mut(chunk.stream as usize) {
-                *counted = totals;
-            }
+            counted.lock().insert(chunk.stream, totals);
             Ok(())
         })?;
-        loaded.counted = std::mem::take(&mut *counted.lock());
+        loaded.counted = Counted(std::mem::take(&mut *counted.lock()));
         loaded.records = read.load(Ordering::Relaxed);
         loaded.bytes = manifest.chunks.iter().map(|chunk| chunk.bytes).sum();
         Ok(loaded)
@@ -124,55 +138,53 @@ impl<'a> Loaded<'a> {
         totals: &mut HashMap<LocationId, Lsn>,
         place: &impl Fn() -> String,
     ) -> Result<(), StoreError> {
-        let mut found = Vec::with_capacity((block.count as usize).min(block.records.len()));
+        let damage = |malformed: Malformed| malformed.damage(place(), 0);
+        let mut found = Vec::new();
         let mut count = 0;
         for raw in Records::new(block.records) {
-            let raw = raw.map_err(|malformed| malformed.damage(place(), 0))?;
-            let record = raw.decode();
-            let record = record.map_err(|malformed| malformed.damage(place(), 0))?;
+            let raw = raw.map_err(damage)?;
             count += 1;
-            let subject = match record {
-                Record::Request(_, image) => Subject::Pending(image),
-                Record::Ended(image) => Subject::Ended {
-                    image,
-                    // It is among the totals.
-                    counts: false,
-                },
-                Record::Totals {
-                    location,
-                    outcome,
-                    why,
-                    count,
-                } => {
-                    totals.insert(location, block.as_of);
-                    let shard = (chunk.stream as usize).wrapping_sub(1) % self.shards.len();
-                    let mut shard = self.shards[shard].lock();
-                    shard.total(location, outcome, &why, count);
-                    continue;
-                }
-                _ => continue,
-            };
-            found.push(site.found(subject));
+            if let Some(id) = raw.id() {
+                let (place, hash) = site.place(id);
+                found.push(Found {
+                    place,
+                    hash,
+                    lsn: Lsn(0),
+                    raw,
+                });
+            } else if let Record::Totals {
+                location,
+                outcome,
+                why,
+                count,
+            } = raw.decode().map_err(damage)?
+            {
+                totals.insert(location, block.as_of);
+                let shard = (chunk.stream as usize).wrapping_sub(1) % self.shards.len();
+                let mut shard = self.shards[shard].lock();
+                shard.total(location, outcome, &why, count);
+            }
         }
         check_count(block.count, count, place)?;
-        self.put_all(found)
-            .map_err(|found| StoreError::damaged(place(), 0, found, "a request"))
-    }
-
-    /// Puts records in where they belong, in order.
-    fn put_all(&self, mut found: Vec<Found<'_>>) -> Result<(), &'static str> {
-        let is_sorted = found.is_sorted_by_key(|found| found.place);
-        if !is_sorted {
-            // Stable: what is of one request stays in order.
-            found.sort_by_key(|found| found.place);
-        }
-        while let Some(place) = found.first().map(|found| found.place) {
-            let end = found.partition_point(|found| found.place <= place);
-            let rest = found.split_off(end);
-            self.shards[place].lock().put_all(found)?;
-            found = rest;
+        // Stable: what is of one request stays in order.
+        found.sort_by_key(|found| found.place);
+        for found in found.chunk_by(|one, other| one.place == other.place) {
+            let mut shard = self.shards[found[0].place].lock();
+            shard.put_all(found, &self.counted).map_err(damage)?;
         }
         Ok(())
+    }
+
+    /// Makes room for what is in these chunks.
+    fn reserve(&mut self, chunks: &[&ChunkRef]) {
+        // What a file claims is believed as far as it can be.
+        let records = chunks
+            .iter()
+            .map(|chunk| chunk.records.min(chunk.bytes / RECORD_BYTES_MIN));
+        let records = records.sum::<u64>().min(self.requests_max);
+        for shard in &self.shards {
+            shard.lock().reserve(records / self.shards.len() as u64);
+        }
     }
 }
 

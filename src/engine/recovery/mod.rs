@@ -11,7 +11,8 @@
 //!
 //! Records are put in where their requests belong *now*; which stream they were written to says only whether the
 //! snapshot has them already. Streams are numbered otherwise from here on, so a snapshot of everything is taken before
-//! anything is appended.
+//! anything is appended. What is remembered of several former shards stands in one behind the other, so that some of it
+//! is kept for longer than its span; it is not answered by for longer.
 //!
 //! # What is in doubt
 //!
@@ -23,7 +24,7 @@ mod load;
 mod replay;
 mod report;
 mod restore;
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 pub(super) use report::RecoveryObserver;
@@ -32,7 +33,7 @@ pub use report::{RecoveryPhase, RecoveryProgress, RecoveryReport};
 use self::control::Control;
 use self::lanes::share;
 use self::load::Loaded;
-use self::restore::{Found, Restored, Subject};
+use self::restore::Restored;
 use super::cell::ShardCell;
 use super::config::{BuildError, EngineBuilder};
 use super::durable::Durable;
@@ -75,19 +76,6 @@ impl Site<'_> {
     fn place(&self, id: RequestId) -> (usize, u64) {
         let hash = self.rules.hash(id);
         (place_of(hash, self.settings.shards), hash)
-    }
-
-    fn found<'a>(&self, subject: Subject<'a>) -> Found<'a> {
-        let id = match &subject {
-            Subject::Pending(image) => image.id,
-            Subject::Ended { image, .. } => image.id,
-        };
-        let (place, hash) = self.place(id);
-        Found {
-            place,
-            hash,
-            subject,
-        }
     }
 
     fn tell(&self, progress: RecoveryProgress) {

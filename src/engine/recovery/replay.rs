@@ -5,7 +5,7 @@ use super::Site;
 use super::lanes::{Batch, Lane, threads};
 use super::load::{Counted, Loaded, check_count};
 use super::report::{RecoveryPhase, RecoveryProgress};
-use super::restore::{Found, Restoring, Subject};
+use super::restore::{Found, Restoring};
 use crate::engine::config::BuildError;
 use crate::persistence::record::{Malformed, RawRecord, Record, Records};
 use crate::persistence::{Frame, JournalTail, Lsn, Positions, StoreError};
@@ -129,39 +129,25 @@ struct Keeper<'a> {
 
 impl Keeper<'_> {
     fn put(&self, place: usize, batch: &Batch) -> Result<(), StoreError> {
+        let first = batch.marks.first().map_or(0, |mark| mark.1);
+        let damage = |malformed| damage(malformed, Lsn(first));
         let mut found = Vec::with_capacity(batch.marks.len());
         for (raw, &(hash, lsn)) in Records::new(&batch.bytes).zip(&batch.marks) {
-            let lsn = Lsn(lsn);
-            let raw = raw.map_err(|malformed| damage(malformed, lsn))?;
-            let record = raw.decode().map_err(|malformed| damage(malformed, lsn))?;
-            let subject = match record {
-                Record::Request(_, image) => Subject::Pending(image),
-                Record::Ended(image) => {
-                    let counted = self.counted.get(usize::from(raw.stream()));
-                    let counted = counted.and_then(|counted| counted.get(&image.location));
-                    let counts = counted.is_none_or(|&until| lsn > until);
-                    Subject::Ended { image, counts }
-                }
-                _ => continue,
-            };
             found.push(Found {
                 place,
                 hash,
-                subject,
+                lsn: Lsn(lsn),
+                raw: raw.map_err(damage)?,
             });
         }
         let mut shard = self.shards[place].lock();
         shard.is_changed = true;
-        shard.put_all(found).map_err(|found| {
-            let last = batch.marks.last().map_or(0, |mark| mark.1);
-            let place = format!("the journal (record {last} or some before it)");
-            StoreError::damaged(place, 0, found, "a request")
-        })
+        shard.put_all(&found, self.counted).map_err(damage)
     }
 }
 
 fn damage(malformed: Malformed, lsn: Lsn) -> StoreError {
-    malformed.damage(format!("the journal (record {lsn})"), 0)
+    malformed.damage(format!("the journal (record {lsn} or one behind it)"), 0)
 }
 
 /// Reads frames, and sends their records where they belong.

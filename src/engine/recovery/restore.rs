@@ -8,41 +8,38 @@ use std::hint::black_box;
 
 use hashbrown::HashMap;
 
+use super::control::unnamed;
+use super::load::Counted;
 use crate::directory::Directory;
 use crate::engine::book::REQUESTS_MAX;
 use crate::engine::doubt::CRASH_REDELIVERIES_AT_ONCE;
 use crate::engine::endings::Endings;
 use crate::engine::entry::Flags;
 use crate::engine::image::unsound;
-use crate::engine::index::{Place, tag_of};
+use crate::engine::index::{Index, Place, tag_of};
 use crate::engine::location::Controls;
 use crate::engine::memory::End;
 use crate::engine::shard::Shard;
 use crate::engine::slab::NONE;
 use crate::ids::{LocationId, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, Why};
-use crate::persistence::StoreError;
-use crate::persistence::record::{Contents, EndedImage, RequestImage};
+use crate::persistence::record::{
+    Contents, EndedImage, Malformed, RawRecord, Record, RequestImage,
+};
+use crate::persistence::{Lsn, StoreError};
 use crate::wheel::Wheel;
 
 /// Records put in together.
 const STEP: usize = 32;
 
-/// What is found of a request.
-pub(super) enum Subject<'a> {
-    Pending(RequestImage<'a>),
-    Ended {
-        image: EndedImage,
-        /// Whether its end is not among the totals that were found.
-        counts: bool,
-    },
-}
-
-/// A record of a request, with the shard and the hash that it goes by.
+/// A record of a request, not read yet, with the shard and the hash that it goes by.
+#[derive(Clone, Copy)]
 pub(super) struct Found<'a> {
     pub(super) place: usize,
     pub(super) hash: u64,
-    pub(super) subject: Subject<'a>,
+    /// Its number; 0 where it comes out of a snapshot, whose totals count all ends that are in it.
+    pub(super) lsn: Lsn,
+    pub(super) raw: RawRecord<'a>,
 }
 
 /// A shard that is being read back.
@@ -77,20 +74,35 @@ impl Restoring {
         }
     }
 
-    /// Puts records in, in order.
+    /// Makes room for so many requests.
+    pub(super) fn reserve(&mut self, requests: u64) {
+        self.shard.index = Index::with_room(usize::try_from(requests).unwrap_or(0));
+    }
+
+    /// Reads records and puts them in, in order. `counted`: up to which record the totals are known that were found.
     ///
     /// # Errors
-    /// What is wrong with the first that cannot be of any request.
-    pub(super) fn put_all(&mut self, found: Vec<Found<'_>>) -> Result<(), &'static str> {
-        let mut found = found.into_iter();
-        while found.len() > 0 {
-            let step = found.len().min(STEP);
-            let hashes = found.as_slice()[..step].iter().map(|found| found.hash);
+    /// What is wrong with the first that cannot be read, or cannot be of any request.
+    pub(super) fn put_all(
+        &mut self,
+        found: &[Found<'_>],
+        counted: &Counted,
+    ) -> Result<(), Malformed> {
+        for some in found.chunks(STEP) {
+            let hashes = some.iter().map(|found| found.hash);
             self.shard.touch_known(hashes);
-            for found in found.by_ref().take(step) {
-                match found.subject {
-                    Subject::Pending(image) => self.put(image, found.hash)?,
-                    Subject::Ended { image, counts } => self.end(image, found.hash, counts),
+            for found in some {
+                let (hash, raw) = (found.hash, &found.raw);
+                match raw.decode()? {
+                    Record::Request(_, image) => self
+                        .put(image, hash)
+                        .map_err(|what| Malformed::new(raw.offset(), what, "a request"))?,
+                    Record::Ended(image) => {
+                        let counts = found.lsn > counted.until(raw.stream(), image.location);
+                        self.end(image, hash, counts);
+                    }
+                    // They are of no request.
+                    _ => {}
                 }
             }
         }
@@ -137,7 +149,12 @@ impl Restoring {
         let shard = &mut self.shard;
         let place = find(shard, id, hash);
         if let Some(index) = place.and_then(Place::entry) {
-            let was_orphan = shard.entry(index).flags.has(Flags::ORPHAN);
+            let entry = shard.entry(index);
+            if entry.intake != image.intake {
+                // Another request has the id since, which a snapshot saw before this.
+                return;
+            }
+            let was_orphan = entry.flags.has(Flags::ORPHAN);
             self.orphans -= usize::from(was_orphan);
             shard.store.remove(index);
         }
@@ -245,12 +262,7 @@ fn open(
         return Ok(());
     }
     if !directory.contains(location) {
-        return Err(StoreError::damaged(
-            "the journal",
-            0,
-            format!("no record of the name of location {}", location.index()),
-            "one before its requests",
-        ));
+        return Err(unnamed(location));
     }
     shard.book.open(location, || controls.of(location));
     Ok(())

@@ -5,8 +5,8 @@
 
 use crate::persistence::journal::Lsn;
 
-/// Bytes of a frame: what gathers beyond them makes another one. Half a thousandth of a segment is too little to
-/// pay a sync with, a quarter of one leaves the rest of it empty.
+/// Bytes of a frame: what gathers beyond them makes another one. A sixteenth of a segment, so that no more than that
+/// is left over at a segment's end.
 pub(super) const FRAME_BYTES: usize = 4 << 20;
 
 /// Bytes that stay allocated for the next round; a burst's are given back.

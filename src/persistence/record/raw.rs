@@ -21,7 +21,7 @@ pub(crate) struct Malformed {
 
 impl Malformed {
     #[cold]
-    pub(super) fn new(offset: usize, found: impl Into<String>, expected: &'static str) -> Self {
+    pub(crate) fn new(offset: usize, found: impl Into<String>, expected: &'static str) -> Self {
         Self {
             offset,
             found: found.into(),

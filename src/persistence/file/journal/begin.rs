@@ -7,8 +7,8 @@
 //!    room for that, it is not: it stays where it is until its segment is dropped.
 //! 3. A new segment names the last good frame, the new epoch and the next number. From here on, what stands behind
 //!    that frame is void.
-//! 4. The room behind it is given back, where all that stood there is saved: a process that is started again and again
-//!    would else take a whole segment each time.
+//! 4. The room behind it is given back: a process that is started again and again would else take a whole segment
+//!    each time.
 
 use super::replay::Found;
 use super::segment::{self, Binding, FRAMES, UNFINISHED};
@@ -34,16 +34,16 @@ pub(super) fn begin(
     {
         settle(stock, last.number, found.end.proven, found.end.offset)?;
     }
-    let is_saved = match &found.tail.torn {
-        None => true,
-        Some(torn) => match save(stock, torn) {
+    let mut is_saved = true;
+    if let Some(torn) = &found.tail.torn {
+        match save(stock, torn) {
             Err(StoreError::Full { .. }) => {
+                is_saved = false;
                 remove_unfinished(stock)?;
-                false
             }
-            saved => saved.map(|()| true)?,
-        },
-    };
+            saved => saved?,
+        }
+    }
     // A segment that was bound and never written is bound again: another one would be wasted at every start.
     let number = match last {
         None => 1,
@@ -57,7 +57,9 @@ pub(super) fn begin(
     };
     let bytes = found.survey.sizes.values().sum();
     stock.fill(bytes, closed(found, number), number);
-    let made = stock.take(0)?;
+    // On a full disk too what is there is to be had, and to be ended; what is behind the last segment's frames is given
+    // back below.
+    let made = stock.take_what_fits()?;
     let binding = Binding {
         follows: found.end.link,
         end,
@@ -73,6 +75,7 @@ pub(super) fn begin(
     {
         stock.give_back(last.number, end);
     }
+    // With the room that was given back.
     stock.refill();
     Ok((made, binding))
 }

@@ -1,14 +1,11 @@
-//! `--data` and `--durability`: where requests are kept so that they outlive the process, and when an answer rests on
-//! that.
+//! `--data DIR` and `--durability WHEN`, as the examples that keep a store have them.
 
-use std::error::Error;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use duewheel::{Durability, EngineBuilder, FileOptions, RecoveryReport, Store};
-
-use crate::events::note;
+use duewheel::{Durability, EngineBuilder, FileOptions, RecoveryReport, Store, StoreError};
 
 /// `sync`, `interval:MS` or `none`.
 #[derive(Clone, Copy, Debug)]
@@ -32,24 +29,38 @@ impl FromStr for DurabilityArgument {
     }
 }
 
+/// How long it is waited for a process that was killed, and is still on its way out.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Has the engine keep what it holds in this directory.
+///
+/// # Errors
+/// Why the directory cannot be used, with its name.
 pub(crate) fn keep(
     engine: EngineBuilder,
     data: &Path,
     durability: DurabilityArgument,
-) -> Result<EngineBuilder, Box<dyn Error>> {
-    let store = Store::open(data, FileOptions::new());
+) -> Result<EngineBuilder, String> {
+    let begin = Instant::now();
+    let store = loop {
+        match Store::open(data, FileOptions::new()) {
+            Err(StoreError::Locked { .. }) if begin.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            opened => break opened,
+        }
+    };
     let store = store.map_err(|error| format!("{}: {error}", data.display()))?;
     Ok(engine.store(store).durability(durability.0))
 }
 
-/// Says what was found, where there was anything.
-pub(crate) fn tell(found: &RecoveryReport) {
-    if found.pending + found.remembered == 0 {
-        return;
+/// What was found, in words, where there was anything.
+pub(crate) fn found(report: &RecoveryReport) -> Option<String> {
+    if report.pending + report.remembered == 0 {
+        return None;
     }
-    note(format_args!(
+    Some(format!(
         "found {} requests pending, {} of them in doubt, and {} that have ended",
-        found.pending, found.in_doubt, found.remembered
-    ));
+        report.pending, report.in_doubt, report.remembered
+    ))
 }
