@@ -24,7 +24,6 @@
 //! known of its request, the last one decides, whatever was seen before it; and the last one is never left out. So
 //! a step that saw too new a state goes back for a moment and arrives at the same end.
 
-#[allow(dead_code)]
 pub(crate) mod commit;
 mod contract;
 mod disk;
