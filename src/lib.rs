@@ -70,9 +70,11 @@ pub use lifecycle::{Outcome, RequestState};
 #[doc(hidden)]
 pub use persistence::check_records;
 pub use persistence::{
-    ChunkBlock, ChunkRef, ChunkWriter, Damage, DirectoryDisk, Disk, DiskFile, DiskLock, Durability,
-    FileOptions, FoundSnapshots, Frame, Journal, JournalTail, Lsn, Manifest, MemoryStore, OpenMode,
-    Positions, RecordView, Room, SnapshotStore, Store, StoreError, StoreIdentity, TornTail,
+    ChunkBlock, ChunkRef, ChunkWriter, Damage, DirectoryDisk, Disk, DiskFile, DiskLock, DumpItem,
+    Durability, FileOptions, FoundSnapshots, Frame, Journal, JournalTail, LocationTally, LostRange,
+    LostRecord, Lsn, Manifest, MemoryStore, OpenMode, Positions, RecordView, RecoveryOutlook,
+    RepairPlan, Room, SegmentState, SetAside, SnapshotState, SnapshotStore, Store, StoreError,
+    StoreIdentity, StoreInspector, StoreStats, Tally, TornTail, VerifyReport,
 };
 pub use report::{Forecast, Lateness, LocationReport, Overdue, ReasonCount, Report, ReportOptions};
 pub use request::InteractionRequest;

@@ -36,6 +36,14 @@ mod trace;
 #[path = "../../tests/simulation/world.rs"]
 mod world;
 
+/// Engines with a store on the simulated disk.
+#[path = "../../tests/lives"]
+mod lives {
+    mod ledger;
+    #[allow(dead_code)]
+    pub(crate) mod world;
+}
+mod recovery;
 mod snapshots;
 
 use std::fmt::Debug;
@@ -116,7 +124,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 7] = [
     Target {
         name: "wheel_ops",
         counts: "advances went on with an unfinished tick",
@@ -155,7 +163,35 @@ pub const TARGETS: [Target; 5] = [
             Some(records.map(|record| format!("{record:#?}\n")).collect())
         },
     },
+    Target {
+        name: "engine_crash",
+        counts: "commands",
+        run: |input| Some(engine_crash(input)),
+        show: |_| None,
+    },
+    Target {
+        name: "recovery",
+        counts: "stores opened",
+        run: |input| Some(recover(input)),
+        show: |_| None,
+    },
 ];
+
+/// Lives the lives of an engine with a store whose throws are these bytes; panics where a promise is broken.
+pub fn engine_crash(input: &[u8]) -> Outcome {
+    let (everybody, router) = input.split_at(input.len() / 8 * 7);
+    let lived = lives::world::World::scripted(everybody, router).live();
+    let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    Outcome {
+        operations: count(lived.events),
+        counted: count(lived.commands),
+    }
+}
+
+/// Opens a store of these bytes; panics where it is opened and something is lost in silence.
+pub fn recover(input: &[u8]) -> Outcome {
+    recovery::recover(input)
+}
 
 /// Reads the bytes as the records of a frame; panics where one is written otherwise than it was read.
 pub fn frame_decode(input: &[u8]) -> Outcome {

@@ -43,7 +43,9 @@ impl PendingMut<'_> {
     pub(super) fn cool_down(&mut self, now: Timestamp) {
         self.set_flag(Flags::COOLING, false);
         let view = self.view();
-        let waits = (view.redeliveries() + 1).saturating_sub(CRASH_REDELIVERIES_AT_ONCE);
+        let waits = view
+            .redeliveries()
+            .saturating_sub(CRASH_REDELIVERIES_AT_ONCE - 1);
         let random = spread_of(view.id(), view.redeliveries());
         let again = now.saturating_add(view.retry().delay(waits, random));
         let again = again.max(view.eligible());

@@ -133,7 +133,8 @@ impl Store {
             Course {
                 schedule,
                 accepted: image.accepted,
-                eligible: image.eligible,
+                // Never early, whatever was written.
+                eligible: image.eligible.max(entry.due),
                 revision: image.revision,
                 attempts: image.attempts,
                 attempts_before: image.attempts_before,
@@ -267,5 +268,154 @@ impl From<EndedImage> for End {
             why: image.why,
             ended: image.ended,
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::Engine;
+    use crate::ids::{LocationId, Media, RequestId, Timestamp};
+    use crate::request::InteractionRequest;
+    use crate::router::{Disposition, DueRequest, Router, RoutingCommand};
+    use crate::schedule::{Consultation, ProcessingCondition};
+
+    /// Accepts the even ones, and has no room for the others.
+    struct Desk;
+
+    impl Router for Desk {
+        fn consult(&self, _: &DueRequest) -> Consultation {
+            Consultation::default()
+        }
+
+        fn route(&self, command: RoutingCommand) -> Disposition {
+            match command.id.value() % 2 {
+                0 => Disposition::Accepted {
+                    lease_for: Duration::from_secs(9),
+                },
+                _ => Disposition::Busy { retry_after: None },
+            }
+        }
+    }
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    /// One shard with requests in many a state.
+    fn engine() -> Engine {
+        let settings = Engine::builder().shards(1);
+        let engine = settings.build(Arc::new(Desk)).unwrap();
+        let here = engine.directory().enter("AA0101").unwrap();
+        let several = ScheduleData::builder()
+            .time_if(at(1_500), ProcessingCondition::AgentsReady(2))
+            .time(at(80_000))
+            .not_after(at(90_000));
+        let several = several.build().unwrap();
+        for number in 0..24_u64 {
+            let mut request = InteractionRequest::new(number.into(), here)
+                .with_media(Media::Email)
+                .with_priority(number as u8);
+            request = match number % 4 {
+                0 => request,
+                1 => request.with_schedule(ScheduleData::at(at(1_000 + number))),
+                2 => request.with_schedule(ScheduleData::at(at(70_000))),
+                _ => request.with_schedule(several.clone()),
+            };
+            if number % 3 > 0 {
+                request = request.with_payload(number.to_le_bytes());
+            }
+            if number % 3 > 1 {
+                request = request.with_customer("someone");
+            }
+            let _ = engine.schedule(request, at(900)).unwrap();
+        }
+        let _ = engine.poll(at(2_000), 100).unwrap();
+        for number in [2, 6] {
+            let id = RequestId::from(number);
+            let later = ScheduleData::at(at(75_000));
+            let _ = engine.reschedule(id, later, None, at(3_000)).unwrap();
+        }
+        engine
+    }
+
+    fn images(shard: &Shard) -> Vec<RequestImage<'_>> {
+        let places = (0..shard.store.end()).filter(|&index| shard.store.entry(index).is_some());
+        places.map(|index| shard.image_of(index, true)).collect()
+    }
+
+    /// What a request is that was in flight: the router may know of its attempt.
+    fn restored(mut image: RequestImage<'_>) -> RequestImage<'_> {
+        if let Some(course) = image.course.as_mut().filter(|_| image.in_flight) {
+            course.open_attempt = course.attempts;
+        }
+        image
+    }
+
+    #[test]
+    fn an_image_is_put_together_again_as_it_was() {
+        let engine = engine();
+        let shard = engine.shards[0].lock();
+        let images = images(&shard);
+        assert!(images.iter().any(|image| image.in_flight));
+        let mut store = Store::new();
+        for image in &images {
+            assert_eq!(unsound(image), None);
+            let index = store.restore(image.clone());
+            let pending = store.get(index).unwrap();
+            assert_eq!(store.image(pending, true), restored(image.clone()));
+        }
+        store.check_invariants();
+    }
+
+    #[test]
+    fn an_image_takes_the_place_of_another() {
+        let engine = engine();
+        let shard = engine.shards[0].lock();
+        let images = images(&shard);
+        let mut store = Store::new();
+        let index = store.restore(images[0].clone());
+        for former in &images {
+            for image in &images {
+                store.restore_over(index, former.clone());
+                store.restore_over(index, image.clone());
+                let pending = store.get(index).unwrap();
+                assert_eq!(store.image(pending, true), restored(image.clone()));
+                // What the customer gave stays where nothing is said of it.
+                let kept = RequestImage {
+                    contents: ContentsImage::Kept,
+                    ..former.clone()
+                };
+                store.restore_over(index, kept);
+                let pending = store.get(index).unwrap();
+                let expected = RequestImage {
+                    contents: image.contents,
+                    ..restored(former.clone())
+                };
+                assert_eq!(store.image(pending, true), expected);
+            }
+            store.check_invariants();
+        }
+        assert_eq!(store.len(), 1);
+    }
+
+    #[test]
+    fn what_was_given_and_is_not_found_is_noted() {
+        let engine = engine();
+        let shard = engine.shards[0].lock();
+        let image = shard.image_of(0, false);
+        let mut store = Store::new();
+        let index = store.restore(image.clone());
+        assert!(store.entry(index).unwrap().flags.has(Flags::ORPHAN));
+        store.restore_over(index, image);
+        assert!(store.entry(index).unwrap().flags.has(Flags::ORPHAN));
+        store.restore_over(index, shard.image_of(0, true));
+        assert!(!store.entry(index).unwrap().flags.has(Flags::ORPHAN));
+        assert_eq!(
+            store.entry(index).unwrap().location,
+            LocationId::from_index(0)
+        );
     }
 }

@@ -17,6 +17,9 @@ use crate::schedule::ScheduleData;
 use crate::sync::{Arc, Ordering};
 use crate::telemetry::{News, note};
 
+/// Bytes of payload and customer that a store takes of one request, at most.
+const RECORD_BYTES_MAX: usize = 64 << 20;
+
 /// What of a request can be worked out before its shard is locked.
 pub(super) struct Arrival {
     pub(super) place: usize,
@@ -91,7 +94,15 @@ impl Engine {
         if self.usable().is_err() {
             return Err(ScheduleErrorReason::Unavailable);
         }
-        let (bytes, bytes_max) = (request.payload.len(), self.settings.payload_bytes_max);
+        let (mut bytes, mut bytes_max) = (request.payload.len(), self.settings.payload_bytes_max);
+        if bytes <= bytes_max && self.durable.is_some() {
+            // What is written of a request is one record, whatever was set up.
+            bytes += request
+                .customer
+                .as_ref()
+                .map_or(0, |customer| customer.len());
+            bytes_max = RECORD_BYTES_MAX;
+        }
         if bytes > bytes_max {
             return Err(ScheduleErrorReason::PayloadTooLarge { bytes, bytes_max });
         }

@@ -408,6 +408,9 @@ impl PendingMut<'_> {
     pub(super) fn take_attempt_back(&mut self) {
         let course = self.course();
         course.attempts -= 1;
+        if course.open_attempt > course.attempts {
+            course.open_attempt = 0;
+        }
         if course.attempts <= course.attempts_before {
             self.set_flag(Flags::CLEARED, false);
         }

@@ -75,6 +75,11 @@ impl<'e> Polling<'e> {
             if !shard.is_examining(index, intake) {
                 return;
             }
+            if self.failed {
+                // Nothing is released any more, so nobody is to be asked.
+                shard.wait(index);
+                return;
+            }
             decision = self.decide(&mut shard, index);
         }
         if let Decision::Consult(due) = decision {
@@ -347,8 +352,8 @@ impl<'e> Polling<'e> {
         let mut commands = batch.drain(..);
         while commands.len() > 0 {
             let some = commands.by_ref().take(engine.settings.route_batch);
-            // One that had to wait may meet a hold.
-            let some = some.filter(|(attempt, _)| alone || !engine.park_if_held(*attempt));
+            // One that had to wait may have ended, or meet a hold.
+            let some = some.filter(|(attempt, _)| alone || engine.may_still_go(*attempt));
             if alone || engine.settings.route_batch == 1 {
                 for (attempt, command) in some {
                     engine.route(attempt, command, || self.now);
@@ -374,9 +379,10 @@ impl Shard {
 }
 
 impl Engine {
-    /// A command that waited for its batch may meet a hold. Nobody was told of it: it is as if it had not been
-    /// released. Says whether it met one.
-    fn park_if_held(&self, attempt: Attempt) -> bool {
+    /// Whether a command that waited for its batch is still to be handed over. Where it meets a hold, it is as if it had
+    /// not been released; where a completion came first, of the lease that its attempt had before a crash, it has
+    /// ended.
+    fn may_still_go(&self, attempt: Attempt) -> bool {
         let index = attempt.index;
         let mut news = News::default();
         let mut shard = self.shards[attempt.place].lock();
@@ -390,7 +396,7 @@ impl Engine {
             shard.park(index, &mut news);
             shard.log(Change::Returned, index);
         }
-        held
+        !held
     }
 
     /// Commands that were released, and that nobody is told of because the journal has failed.
@@ -448,9 +454,13 @@ mod tests {
             intent: Lsn(0),
         };
         drop(shard);
-        assert!(!engine.park_if_held(attempt));
+        assert!(engine.may_still_go(attempt));
         engine.hold(here, now).unwrap();
-        assert!(engine.park_if_held(attempt));
+        assert!(!engine.may_still_go(attempt));
+        assert!(
+            !engine.may_still_go(attempt),
+            "it is not at the router any more"
+        );
         engine.check_invariants();
         let status = engine.status(id).unwrap();
         assert_eq!((status.state.as_str(), status.attempts), ("held", 0));

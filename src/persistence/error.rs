@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use serde::Serialize;
+
 use crate::sync::Arc;
 
 /// What is wrong with a store. Holds nothing of what customers gave.
@@ -61,7 +63,7 @@ pub enum StoreError {
 }
 
 /// Something that had been durable cannot be read as it was written: where, and what was expected there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// The file, or whatever else the adapter keeps things in, by its name.
     pub place: String,

@@ -42,10 +42,12 @@ impl Positions {
         self.0.iter().copied().min().unwrap_or_default()
     }
 
-    /// That of one stream; 0 where it is not known.
+    /// That of one stream. Of one that it does not name all records up to the lowest are known: there were other
+    /// shards then, and nothing was written for these since.
     #[must_use]
     pub fn of(&self, stream: u32) -> Lsn {
-        self.0.get(stream as usize).copied().unwrap_or_default()
+        let known = self.0.get(stream as usize).copied();
+        known.unwrap_or_else(|| self.floor())
     }
 }
 
@@ -124,7 +126,7 @@ pub struct JournalTail {
 }
 
 /// The end of a journal that was written when the process or the machine stopped, and never made durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TornTail {
     /// The file, by its name.
     pub place: String,

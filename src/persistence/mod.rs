@@ -24,7 +24,6 @@
 //! known of its request, the last one decides, whatever was seen before it; and the last one is never left out. So
 //! a step that saw too new a state goes back for a moment and arrives at the same end.
 
-#[allow(dead_code)]
 pub(crate) mod commit;
 mod contract;
 mod disk;
@@ -38,7 +37,11 @@ mod store;
 
 pub use disk::{Disk, DiskFile, DiskLock, OpenMode};
 pub use error::{Damage, StoreError};
-pub use file::{DirectoryDisk, FileOptions};
+pub use file::{
+    DirectoryDisk, DumpItem, FileOptions, LocationTally, LostRange, LostRecord, RecoveryOutlook,
+    RepairPlan, SegmentState, SetAside, SnapshotState, StoreInspector, StoreStats, Tally,
+    VerifyReport,
+};
 pub use journal::{Durability, Frame, Journal, JournalTail, Lsn, Positions, Room, TornTail};
 pub use memory::MemoryStore;
 pub use record::{RecordView, check_records};

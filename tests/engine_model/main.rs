@@ -3,6 +3,7 @@
 //!
 //! `DUEWHEEL_MODEL_SEED` sets the seed of the long run, `DUEWHEEL_MODEL_STEPS` its length.
 
+mod lives;
 #[path = "../model/mod.rs"]
 mod model;
 mod operations;
@@ -18,6 +19,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, RngSeed, TestRng, TestRunner};
 
+use lives::{During, Fault, Life};
 use model::schedules::Schedule;
 use operations::{Content, IDS, LOCATIONS, Operation, Pair, Pick, Step};
 use script::Standing;
@@ -168,6 +170,53 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+fn during() -> impl Strategy<Value = During> {
+    let pace = option::of(prop_oneof![1u32..3, 100u32..5_000]);
+    let here = 0..LOCATIONS;
+    prop_oneof![
+        8 => prop_oneof![Just(0usize), Just(1), Just(3), Just(usize::MAX)].prop_map(During::Poll),
+        3 => (0..IDS, content()).prop_map(|(id, content)| During::Schedule(id, content)),
+        2 => vec((0..IDS, content()), 0..12).prop_map(During::ScheduleBatch),
+        2 => (0..IDS).prop_map(During::Cancel),
+        1 => vec(0..IDS, 0..6).prop_map(During::CancelBatch),
+        2 => (0..IDS, schedule()).prop_map(|(id, schedule)| During::Reschedule(id, schedule)),
+        2 => (pick(), completion())
+            .prop_map(|(pick, completion)| During::Complete(pick, completion)),
+        1 => here.clone().prop_map(During::Hold),
+        1 => (here.clone(), pace).prop_map(|(location, pace)| {
+            During::Resume(location, pace.and_then(Pace::per_second))
+        }),
+        1 => here.clone().prop_map(During::CancelLocation),
+        1 => (here.clone(), here).prop_map(|(from, to)| During::MoveLocation(from, to)),
+        1 => Just(During::Snapshot),
+    ]
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    let shards = || prop_oneof![3 => Just(8usize), 1 => Just(1), 1 => Just(2)];
+    let budget = prop_oneof![Just(1usize), Just(3), Just(usize::MAX)];
+    let fault = prop_oneof![
+        Just(Fault::Append),
+        Just(Fault::Sync),
+        Just(Fault::SyncThatLies)
+    ];
+    prop_oneof![
+        3 => shards().prop_map(|shards| Life::Crash { shards }),
+        3 => during().prop_map(Life::CrashAfter),
+        2 => shards().prop_map(|shards| Life::Close { shards }),
+        3 => Just(Life::Snapshot),
+        4 => (budget, 1u32..6)
+            .prop_map(|(budget, command)| Life::CrashInPoll { budget, command }),
+        4 => (fault, 1u32..4, during())
+            .prop_map(|(fault, call, during)| Life::Fault { fault, call, during }),
+    ]
+}
+
+/// Operations on an engine with a store, whose process ends again and again.
+fn operation_of_lives() -> impl Strategy<Value = Operation> {
+    prop_oneof![9 => operation(), 1 => life().prop_map(Operation::Life)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: if cfg!(debug_assertions) { 300 } else { 3_000 },
@@ -214,6 +263,28 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig {
+        // Each of them builds some engines.
+        cases: if cfg!(debug_assertions) { 100 } else { 1_000 },
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        rng_seed: RngSeed::Fixed(environment("DUEWHEEL_MODEL_SEED", 2026)),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn an_engine_that_is_built_again_agrees_with_the_model(
+        shards in prop_oneof![Just(1usize), Just(8)],
+        operations in vec(operation_of_lives(), 1..80),
+    ) {
+        let mut pair = Pair::at_home(shards, REMEMBER);
+        for operation in &operations {
+            pair.apply(operation);
+        }
+    }
+}
+
 fn environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
@@ -229,20 +300,43 @@ fn a_long_life_agrees_with_the_model() {
             60_000
         },
     );
+    live_long(seed, steps, "no store", operation(), Pair::new);
+}
+
+#[test]
+fn a_long_life_of_many_lives_agrees_with_the_model() {
+    let seed = environment("DUEWHEEL_MODEL_SEED", 2_026);
+    let steps = environment(
+        "DUEWHEEL_MODEL_STEPS",
+        if cfg!(debug_assertions) {
+            4_000
+        } else {
+            30_000
+        },
+    );
+    live_long(seed, steps, "a store", operation_of_lives(), Pair::at_home);
+}
+
+fn live_long(
+    seed: u64,
+    steps: u64,
+    kept: &str,
+    operations: impl Strategy<Value = Operation>,
+    new: impl Fn(usize, Duration) -> Pair,
+) {
     for shards in [1, 8] {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), random);
-        let operations = operation();
         // It forgets soon, so that ids come back.
-        let mut pair = Pair::new(shards, Duration::from_secs(300));
+        let mut pair = new(shards, Duration::from_secs(300));
         let mut released = 0;
         for step in 0..steps {
             if step % 2_000 == 1_999 {
                 // A clock that was far ahead leaves ids remembered from there for long.
                 released += pair.commands.len() as u64;
-                pair = Pair::new(shards, Duration::from_secs(300));
+                pair = new(shards, Duration::from_secs(300));
             }
             let operation = match step {
                 // The last of it is lived at the end of time, and after a step back from there.
@@ -253,7 +347,7 @@ fn a_long_life_agrees_with_the_model() {
             let applied = catch_unwind(AssertUnwindSafe(|| pair.apply(&operation)));
             if let Err(failure) = applied {
                 eprintln!(
-                    "DUEWHEEL_MODEL_SEED={seed}, {shards} shards, step {step}: {operation:?}"
+                    "DUEWHEEL_MODEL_SEED={seed}, {shards} shards, {kept}, step {step}: {operation:?}"
                 );
                 resume_unwind(failure);
             }

@@ -1,14 +1,16 @@
-//! The operations, and the pair of engine and model that they are applied to.
+//! The operations, and the pair of engine and model that they are applied to. What a store adds to both is in
+//! `lives.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use duewheel::{
-    Completion, Consultation, Engine, InteractionRequest, Lease, LocationId, Media, Pace, Position,
-    Receipt, RequestId, RequestState, ScheduleError, ScheduleErrorReason, Timestamp,
+    Completion, Consultation, Engine, EngineBuilder, InteractionRequest, Lease, LocationId, Media,
+    Pace, Receipt, RequestId, RequestState, ScheduleError, ScheduleErrorReason, Timestamp,
 };
 
+use crate::lives::{Home, Life, lsn};
 use crate::model::command::{Command, number};
 use crate::model::schedules::Schedule;
 use crate::model::{Intake, Model, Settings};
@@ -18,7 +20,7 @@ use crate::script::{Desk, Following, Standing, desk};
 const NINE: u64 = 1_767_596_400_000;
 pub(crate) const IDS: u64 = 40;
 pub(crate) const LOCATIONS: u32 = 3;
-const PENDING_MAX: usize = 30;
+pub(crate) const PENDING_MAX: usize = 30;
 
 /// How the clock moves.
 #[derive(Clone, Copy, Debug)]
@@ -72,37 +74,47 @@ pub(crate) enum Operation {
     Stand(Standing),
     Report,
     Strangers,
+    /// Of an engine with a store.
+    Life(Life),
 }
 
 /// An engine and its model, and what the caller of both remembers.
 pub(crate) struct Pair {
     pub(crate) engine: Engine,
-    desk: Arc<Desk>,
-    standing: Standing,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) standing: Standing,
     pub(crate) model: Model,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
     leases: Vec<Lease>,
-    positions: BTreeMap<u64, Position>,
+    /// The number in the order of intake of each request.
+    pub(crate) positions: BTreeMap<u64, u64>,
     /// Every command so far.
     pub(crate) commands: Vec<Command>,
+    pub(crate) remember: Duration,
+    pub(crate) home: Option<Home>,
 }
 
 impl Pair {
     pub(crate) fn new(shards: usize, remember: Duration) -> Self {
         let desk = desk();
-        let engine = Engine::builder()
-            .shards(shards)
-            .max_pending(PENDING_MAX)
-            .remember(remember, 1_000_000)
+        let engine = settings(shards, remember)
             .hash_key(7)
             .build(Arc::clone(&desk) as Arc<dyn duewheel::Router>)
             .unwrap();
-        for location in 0..LOCATIONS {
-            engine.directory().enter(&format!("L{location}")).unwrap();
-        }
+        enter_locations(&engine);
+        Self::of(engine, desk, remember, None)
+    }
+
+    pub(crate) fn of(
+        engine: Engine,
+        desk: Arc<Desk>,
+        remember: Duration,
+        home: Option<Home>,
+    ) -> Self {
         let settings = Settings {
             pending_max: PENDING_MAX,
             remember,
+            is_durable: home.is_some(),
             ..Settings::default()
         };
         let mut pair = Self {
@@ -114,6 +126,8 @@ impl Pair {
             leases: Vec::new(),
             positions: BTreeMap::new(),
             commands: Vec::new(),
+            remember,
+            home,
         };
         pair.stand(Standing {
             consultation: Consultation {
@@ -173,6 +187,7 @@ impl Pair {
             Operation::Stand(standing) => self.stand(*standing),
             Operation::Report => self.model.compare_report(&self.engine, self.now),
             Operation::Strangers => self.strangers(),
+            Operation::Life(life) => self.live(life),
         }
         self.check();
     }
@@ -198,7 +213,7 @@ impl Pair {
         }
     }
 
-    fn request(&self, id: u64, content: &Content) -> InteractionRequest {
+    pub(crate) fn request(&self, id: u64, content: &Content) -> InteractionRequest {
         let mut request = InteractionRequest::new(id.into(), place(content.location))
             .with_media(if content.media {
                 Media::Email
@@ -237,7 +252,7 @@ impl Pair {
         self.check_intake(&request, answered, expected);
     }
 
-    fn check_intake(
+    pub(crate) fn check_intake(
         &mut self,
         request: &InteractionRequest,
         answered: Result<Receipt, ScheduleError>,
@@ -247,10 +262,11 @@ impl Pair {
         match (answered, expected) {
             (Ok(receipt), Ok(intake)) => {
                 assert_eq!(receipt.id, request.id);
+                let lsn = lsn(receipt.position);
                 if !receipt.duplicate {
-                    self.positions.insert(id, receipt.position);
+                    self.positions.insert(id, lsn);
                 }
-                assert_eq!(self.positions[&id], receipt.position);
+                assert_eq!(*self.positions.entry(id).or_insert(lsn), lsn);
                 let answered = match receipt.duplicate {
                     true => Intake::Duplicate {
                         state: receipt.state,
@@ -279,28 +295,32 @@ impl Pair {
             .engine
             .reschedule(id.into(), schedule, revision, self.now);
         if let Ok(receipt) = &answered {
-            assert_eq!(receipt.position, self.positions[&id]);
+            let lsn = lsn(receipt.position);
+            assert_eq!(*self.positions.entry(id).or_insert(lsn), lsn);
             assert_eq!(receipt.state, RequestState::Scheduled);
         }
         assert_eq!(answered.map(|_| ()), expected);
     }
 
     fn complete(&mut self, pick: Pick, completion: &Completion) {
-        let lease = match pick {
-            Pick::Given(back) => {
-                let given = self.leases.len();
-                let Some(at) = given.checked_sub(1 + usize::from(back)) else {
-                    return;
-                };
-                self.leases[at]
-            }
-            Pick::Forged { id, attempt, epoch } => {
-                format!("{id}/{attempt}/{epoch}").parse().unwrap()
-            }
+        let Some(lease) = self.lease(pick) else {
+            return;
         };
         let expected = self.model.complete(&lease, completion, self.now);
         let answered = self.engine.complete(&lease, completion.clone(), self.now);
         assert_eq!(answered, expected, "{lease}");
+    }
+
+    pub(crate) fn lease(&self, pick: Pick) -> Option<Lease> {
+        Some(match pick {
+            Pick::Given(back) => {
+                let given = self.leases.len();
+                self.leases[given.checked_sub(1 + usize::from(back))?]
+            }
+            Pick::Forged { id, attempt, epoch } => {
+                format!("{id}/{attempt}/{epoch}").parse().unwrap()
+            }
+        })
     }
 
     fn list(&self, location: u32, limit: usize) {
@@ -322,33 +342,30 @@ impl Pair {
         assert_eq!(listed, self.model.list(location));
     }
 
-    fn poll(&mut self, budget: usize, drain: bool) {
+    pub(crate) fn note_commands(&mut self, commands: Vec<Command>) {
+        let leases = commands.iter().map(|told| told.lease.parse::<Lease>());
+        self.leases.extend(leases.map(Result::unwrap));
+        self.commands.extend(commands);
+    }
+
+    pub(crate) fn poll(&mut self, budget: usize, drain: bool) {
         self.model.tell(self.now);
         for _ in 0..10_000 {
             let budget = if drain { budget.max(1) } else { budget };
             let poll = self.engine.poll(self.now, budget).unwrap();
-            let mut scripted = Following {
-                standing: self.standing,
-                engine: &self.engine,
-                consulted: Vec::new(),
-                commands: Vec::new(),
-            };
+            let mut scripted = Following::new(self.standing, &self.engine);
             let expected = self.model.poll(self.now, budget, &mut scripted);
             assert_eq!(self.desk.take_consulted(), scripted.consulted);
             let commands = self.desk.take_commands();
             assert_eq!(commands, scripted.commands);
-            self.leases.extend(
-                commands
-                    .iter()
-                    .map(|told| told.lease.parse::<Lease>().unwrap()),
-            );
-            self.commands.extend(commands);
+            self.note_commands(commands);
             let answered = (poll.examined, poll.released, poll.more);
             assert_eq!(
                 answered,
                 (expected.examined, expected.released, expected.more)
             );
             assert!(!poll.blocked);
+            self.note_polled();
             assert_eq!(poll.next_wakeup, self.engine.next_wakeup());
             if !poll.more || !drain {
                 return;
@@ -415,9 +432,27 @@ impl Pair {
     }
 
     /// Compares all that can be seen, and lets the engine look over its own structures.
-    fn check(&mut self) {
+    pub(crate) fn check(&mut self) {
         self.engine.check_invariants();
         self.model.compare(&self.engine, self.now, 0..IDS);
+        // Whoever is told of something waits for it.
+        self.model.sync();
+    }
+}
+
+/// How every engine of these tests is set up.
+pub(crate) fn settings(shards: usize, remember: Duration) -> EngineBuilder {
+    Engine::builder()
+        .shards(shards)
+        .max_pending(PENDING_MAX)
+        .remember(remember, 1_000_000)
+}
+
+/// Names the locations, always in the same order.
+pub(crate) fn enter_locations(engine: &Engine) {
+    for location in 0..LOCATIONS {
+        let entered = engine.directory().enter(&format!("L{location}"));
+        assert_eq!(entered.unwrap(), place(location));
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use duewheel::{
-    Consultation, Disposition, DueRequest, Engine, ProcessingCondition, RequestStatus, Router,
-    RoutingCommand, ScheduleData, Timestamp,
+    Consultation, Disposition, DueRequest, Engine, MemoryStore, ProcessingCondition, RequestStatus,
+    Router, RoutingCommand, ScheduleData, Timestamp,
 };
 
 use crate::model::command::{Command, Consulted, number};
@@ -82,9 +82,21 @@ pub(crate) struct Desk {
     standing: Mutex<Standing>,
     consulted: Mutex<Vec<Consulted>>,
     commands: Mutex<Vec<Command>>,
+    /// The store crashes while the router is told of the command of this number, counted down.
+    crash: Mutex<Option<(u32, MemoryStore)>>,
 }
 
 impl Desk {
+    /// Lets the store crash while the router is told of a command: the next for 1.
+    pub(crate) fn crash_at(&self, command: u32, store: &MemoryStore) {
+        *lock(&self.crash) = Some((command, store.clone()));
+    }
+
+    /// Says whether the store was not let crash yet, and lets it be.
+    pub(crate) fn spare(&self) -> bool {
+        lock(&self.crash).take().is_some()
+    }
+
     pub(crate) fn set(&self, standing: Standing) {
         *lock(&self.standing) = standing;
     }
@@ -100,6 +112,19 @@ impl Desk {
     }
 }
 
+impl Desk {
+    fn count_down(&self) {
+        let mut crash = lock(&self.crash);
+        if let Some((left, store)) = &mut *crash {
+            *left -= 1;
+            if *left == 0 {
+                store.crash();
+                *crash = None;
+            }
+        }
+    }
+}
+
 impl Router for Desk {
     fn consult(&self, request: &DueRequest) -> Consultation {
         lock(&self.consulted).push(request.into());
@@ -112,8 +137,18 @@ impl Router for Desk {
     fn route(&self, command: RoutingCommand) -> Disposition {
         let (id, attempt, now) = (number(command.id), command.attempt, command.released);
         lock(&self.commands).push(command.into());
+        self.count_down();
         disposition(id, attempt, now).unwrap_or_else(|| panic_any(Scripted))
     }
+}
+
+/// When a poll does not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// While the router is told of the command of this number, from 1.
+    Command(u32),
+    /// While it is waited for the store for the time of this number, from 1.
+    Sync(u32),
 }
 
 /// The script as the model meets it.
@@ -122,6 +157,34 @@ pub(crate) struct Following<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) consulted: Vec<Consulted>,
     pub(crate) commands: Vec<Command>,
+    pub(crate) death: Option<Death>,
+    /// The model, and how many consultations and commands there had been, when the poll died.
+    pub(crate) died: Option<(Model, usize, usize)>,
+    /// The model when everything had been made durable for the last time before that.
+    pub(crate) synced: Option<Model>,
+    syncs: u32,
+}
+
+impl<'a> Following<'a> {
+    pub(crate) fn new(standing: Standing, engine: &'a Engine) -> Self {
+        Self {
+            standing,
+            engine,
+            consulted: Vec::new(),
+            commands: Vec::new(),
+            death: None,
+            died: None,
+            synced: None,
+            syncs: 0,
+        }
+    }
+
+    fn dies(&mut self, model: &Model) {
+        if self.died.is_none() {
+            let counts = (self.consulted.len(), self.commands.len());
+            self.died = Some((model.clone(), counts.0, counts.1));
+        }
+    }
 }
 
 impl Outside for Following<'_> {
@@ -131,16 +194,40 @@ impl Outside for Following<'_> {
         answer
     }
 
-    fn route(&mut self, _: &mut Model, commands: Vec<Command>) -> Vec<Option<Disposition>> {
+    fn route(&mut self, model: &mut Model, commands: Vec<Command>) -> Vec<Option<Disposition>> {
         let answer = |told: &Command| disposition(told.id, told.attempt, told.released);
         let answers = commands.iter().map(answer).collect();
-        self.commands.extend(commands);
+        for command in commands {
+            self.commands.push(command);
+            if self.death == Some(Death::Command(self.commands.len() as u32)) {
+                self.dies(model);
+            }
+        }
         answers
     }
 
-    fn seen(&self, id: u64) -> Option<RequestStatus> {
-        self.engine.status(id.into())
+    fn sync(&mut self, model: &Model) {
+        self.syncs += 1;
+        if self.death == Some(Death::Sync(self.syncs)) {
+            self.dies(model);
+        }
+        if self.death.is_some() && self.died.is_none() {
+            let mut synced = model.clone();
+            synced.sync();
+            self.synced = Some(synced);
+        }
     }
+
+    fn seen(&self, id: u64) -> Option<RequestStatus> {
+        seen(self.engine, id)
+    }
+}
+
+/// What an engine shows of a request. After its journal has failed it says of some that they are not durable.
+pub(crate) fn seen(engine: &Engine, id: u64) -> Option<RequestStatus> {
+    let status = engine.status(id.into())?;
+    let durable = engine.recovery().is_some();
+    Some(RequestStatus { durable, ..status })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -40,7 +40,7 @@ fn call(engine: &Engine, caller: u64, told: &Mutex<Told>, done: &AtomicU64) {
         // One of before, which a snapshot may be at just now.
         let former = number - number / 2 / CALLERS * CALLERS;
         let id = RequestId::from(former);
-        if number % 3 == 0 && engine.cancel(id, at(0)).is_ok() {
+        if number.is_multiple_of(3) && engine.cancel(id, at(0)).is_ok() {
             mine.insert(former, Answer::Cancelled);
         } else if number % 3 == 1 {
             let later = ScheduleData::at(at(2_000_000 + former));

@@ -7,7 +7,7 @@ use duewheel::StoreError;
 use crate::bare::{Bare, Step};
 use crate::dice::Dice;
 use crate::disk::{DiskImage, SimulatedDisk};
-use crate::founded;
+use crate::drive::founded;
 use crate::inhabitant::live;
 use crate::ledger::Ledger;
 use crate::outcome::{Outcome, goes_on, outcome};

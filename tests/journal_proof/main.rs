@@ -21,6 +21,7 @@ mod damage;
 mod dice;
 #[path = "../disk/mod.rs"]
 mod disk;
+mod drive;
 mod inhabitant;
 mod ledger;
 mod outcome;
@@ -29,21 +30,9 @@ mod seeds;
 
 use duewheel::FileOptions;
 
-use disk::{DiskImage, SimulatedDisk};
-
 /// A few frames fill a segment of this size.
 const SEGMENT_BYTES: u64 = 4 << 10;
 
 fn options() -> FileOptions {
     FileOptions::new().segment_bytes(SEGMENT_BYTES)
-}
-
-/// The identity of every store here, so that all its bytes are the same each time.
-const STORE: &[u8] = include_bytes!("../golden/STORE.1");
-
-/// A disk with a store that nothing was ever put into.
-fn founded(seed: u64) -> SimulatedDisk {
-    let mut image = DiskImage::default();
-    image.set("STORE", STORE);
-    SimulatedDisk::from_image(&image, seed)
 }

@@ -7,7 +7,7 @@ use crate::bare::{Bare, Step};
 use crate::broken::live_with_errors;
 use crate::dice::Dice;
 use crate::disk::{Fault, Moods, SimulatedDisk};
-use crate::founded;
+use crate::drive::founded;
 use crate::inhabitant::live;
 use crate::ledger::Ledger;
 use crate::outcome::{Outcome, goes_on, outcome};

@@ -15,6 +15,7 @@ impl Model {
     pub(crate) fn hold(&mut self, location: u32, now: Timestamp) -> usize {
         let held_since = &mut self.locations[location as usize].held_since;
         held_since.get_or_insert(now);
+        self.log_rule(location);
         let out = self.at(location).into_iter();
         out.filter(|id| self.requests[id].is_released()).count()
     }
@@ -25,6 +26,7 @@ impl Model {
         let held_since = before.held_since;
         before.held_since = None;
         before.line = pace.map(|pace| Line::after(pace, before.line));
+        self.log_rule(location);
         let mut parked = self.at(location);
         parked.retain(|id| self.requests[id].place == Place::Parked);
         let count = parked.len();
@@ -81,6 +83,9 @@ impl Model {
                     // The hold it leaves has no say any more.
                     model.sight(id, None, now);
                 }
+                if model.requests.contains_key(&id) {
+                    model.log(id);
+                }
             }
             change
         })
@@ -88,6 +93,11 @@ impl Model {
 
     pub(crate) fn list(&self, location: u32) -> Vec<RequestStatus> {
         let here = self.at(location).into_iter();
-        here.map(|id| self.status(id).unwrap()).collect()
+        // A listing waits for nothing, and says of nothing that it is durable.
+        here.map(|id| RequestStatus {
+            durable: false,
+            ..self.status(id).unwrap()
+        })
+        .collect()
     }
 }

@@ -1,6 +1,7 @@
 //! The naive model of the engine: every request in one map, every rule as the documents have it, every
 //! search a walk over all of it. This file holds the requests and the commands on them; `release.rs` the
-//! poll, `locations.rs` the commands on whole locations, `compare.rs` holds an engine against it.
+//! poll, `locations.rs` the commands on whole locations, `recovery.rs` what a store keeps of it and gives back,
+//! `compare.rs` holds an engine against it.
 //!
 //! The model cannot know what the router answers, nor what it does to the engine from inside its calls; it
 //! asks [`Outside`].
@@ -13,6 +14,7 @@ mod compare;
 mod locations;
 pub(crate) mod pace;
 mod pending;
+pub(crate) mod recovery;
 mod release;
 pub(crate) mod schedules;
 
@@ -28,8 +30,7 @@ use duewheel::{
 use command::{Command, Consulted, number};
 use pace::Line;
 use pending::{Pending, Place};
-
-pub(crate) const EPOCH: u32 = 1;
+use recovery::Journal;
 
 /// The world around the engine, as far as the model does not know it.
 pub(crate) trait Outside {
@@ -38,6 +39,9 @@ pub(crate) trait Outside {
 
     /// What becomes of commands handed over at once, one answer each; `None`: it panicked.
     fn route(&mut self, model: &mut Model, commands: Vec<Command>) -> Vec<Option<Disposition>>;
+
+    /// Where answers rest on a store: all that has happened so far is about to be made durable.
+    fn sync(&mut self, _: &Model) {}
 
     /// What the engine shows of a request.
     fn seen(&self, id: u64) -> Option<RequestStatus>;
@@ -53,6 +57,20 @@ pub(crate) struct Settings {
     /// Ended requests that a shard remembers at most.
     pub(crate) remembered_share: usize,
     pub(crate) route_batch: usize,
+    /// The engine has a store, and answers wait for it.
+    pub(crate) is_durable: bool,
+}
+
+/// Commands gathered at most where the store is waited for before they are handed over.
+const GATHER_MAX: usize = 256;
+
+impl Settings {
+    fn gather_max(&self) -> usize {
+        match self.is_durable {
+            true => self.route_batch.max(GATHER_MAX),
+            false => self.route_batch,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -64,6 +82,7 @@ impl Default for Settings {
             remember: Duration::MAX,
             remembered_share: usize::MAX,
             route_batch: 1,
+            is_durable: false,
         }
     }
 }
@@ -146,6 +165,9 @@ pub(crate) struct Model {
     pub(crate) released: u64,
     pub(crate) latest_ms: u64,
     pub(crate) panics: u64,
+    /// That of the leases it mints; with a store, those of the epochs before are good too.
+    pub(crate) epoch: u32,
+    pub(crate) journal: Option<Box<Journal>>,
 }
 
 impl Model {
@@ -169,6 +191,8 @@ impl Model {
             released: 0,
             latest_ms: 0,
             panics: 0,
+            epoch: 1,
+            journal: None,
         }
     }
 
@@ -265,6 +289,9 @@ impl Model {
             cleared: false,
             redelivery: false,
             open_attempt: 0,
+            in_doubt: false,
+            redeliveries: 0,
+            cooling: false,
         };
         pending.wait();
         if let Some(schedule) = &request.schedule {
@@ -272,6 +299,7 @@ impl Model {
         }
         self.next_intake += 1;
         self.requests.insert(id, pending);
+        self.log(id);
         Ok(Intake::Accepted)
     }
 
@@ -335,6 +363,7 @@ impl Model {
         }
         pending.set_schedule(schedule, now, polls);
         pending.revision += 1;
+        self.log(id);
         Ok(())
     }
 
@@ -358,8 +387,12 @@ impl Model {
                 false => Err(CompleteError::Unknown(lease.id())),
             };
         };
-        if lease.epoch() != EPOCH || lease.attempt() == 0 || lease.attempt() != pending.open_attempt
-        {
+        let epochs = match self.settings.is_durable {
+            true => 1..=self.epoch,
+            false => self.epoch..=self.epoch,
+        };
+        let is_open = lease.attempt() != 0 && lease.attempt() == pending.open_attempt;
+        if !is_open || !epochs.contains(&lease.epoch()) {
             return stale(pending.state());
         }
         if !pending.is_released() && pending.has_expired(now) {
@@ -371,10 +404,11 @@ impl Model {
             Completion::Routed => self.end(id, Outcome::Routed, None, now),
             Completion::Rejected(why) => self.end(id, Outcome::Rejected, Some(why), now),
             Completion::Busy { retry_after } if pending.is_released() => {
+                pending.settle_doubt();
                 self.fail(id, "busy", *retry_after, now);
             }
             // Its lease ran out: it has failed already.
-            Completion::Busy { .. } => {}
+            Completion::Busy { .. } => self.log(id),
         }
         Ok(self
             .requests
@@ -395,12 +429,16 @@ impl Model {
             due: pending.due,
             attempts: pending.attempts,
             revision: pending.revision,
-            durable: false,
+            durable: self.settings.is_durable,
         })
     }
 
     pub(crate) fn expire(&mut self, id: u64, now: Timestamp) {
-        self.end(id, Outcome::Expired, Some("not_after"), now);
+        let why = match self.requests[&id].in_doubt {
+            true => "in_doubt",
+            false => "not_after",
+        };
+        self.end(id, Outcome::Expired, Some(why), now);
     }
 
     pub(crate) fn end(&mut self, id: u64, outcome: Outcome, why: Option<&str>, now: Timestamp) {
@@ -421,6 +459,7 @@ impl Model {
             ended_before,
         };
         self.ended.insert(id, ended);
+        self.log_end(id);
     }
 
     /// An attempt failed: again after a while, or never.
@@ -441,6 +480,7 @@ impl Model {
             // Never early: the clock may have stepped back since the attempt was released.
             pending.releasable = now.saturating_add(delay).max(pending.due);
             pending.wait();
+            self.log(id);
         } else {
             self.end(id, Outcome::DeadLettered, Some(why), now);
         }

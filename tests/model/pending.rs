@@ -50,6 +50,12 @@ pub(crate) struct Pending {
     pub(crate) redelivery: bool,
     /// The attempt that a completion may still settle; 0 for none.
     pub(crate) open_attempt: u32,
+    /// The process ended while it was at the router: its attempt is handed over again.
+    pub(crate) in_doubt: bool,
+    /// How often the attempt at hand was handed over again because it was in doubt.
+    pub(crate) redeliveries: u32,
+    /// In doubt so often that it waits for a while, once, before it is handed over again.
+    pub(crate) cooling: bool,
 }
 
 impl Pending {
@@ -59,6 +65,7 @@ impl Pending {
 
     pub(crate) fn state(&self) -> RequestState {
         match self.place {
+            _ if self.in_doubt => RequestState::Released,
             Place::Waiting { .. } | Place::Ready | Place::Examining | Place::InLine => {
                 RequestState::Scheduled
             }
@@ -68,7 +75,29 @@ impl Pending {
     }
 
     pub(crate) fn is_released(&self) -> bool {
-        matches!(self.place, Place::Routing { .. })
+        self.in_doubt || matches!(self.place, Place::Routing { .. })
+    }
+
+    /// The number of the attempt that is released next.
+    pub(crate) fn next_attempt(&self) -> u32 {
+        self.attempts + u32::from(!self.in_doubt)
+    }
+
+    /// An attempt is released. One in doubt keeps its number, and is handed over again.
+    pub(crate) fn count_attempt(&mut self) {
+        self.attempts = self.next_attempt();
+        if self.in_doubt {
+            self.redelivery = true;
+            self.redeliveries += 1;
+            self.settle_doubt();
+        } else {
+            self.redeliveries = 0;
+        }
+    }
+
+    /// It is in doubt no longer.
+    pub(crate) fn settle_doubt(&mut self) {
+        (self.in_doubt, self.cooling) = (false, false);
     }
 
     pub(crate) fn has_expired(&self, now: Timestamp) -> bool {

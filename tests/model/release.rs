@@ -7,7 +7,8 @@ use duewheel::{
 };
 
 use super::command::{Command, Consulted};
-use super::{EPOCH, Model, Outside, Place};
+use super::recovery::CRASH_REDELIVERIES_AT_ONCE;
+use super::{Model, Outside, Place};
 
 /// What a poll is to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,7 +110,8 @@ impl Model {
         next < now && !uncertain.is_empty()
             || uncertain.into_iter().any(|id| {
                 let pending = &self.requests[&id];
-                pending.has_expired(next) || pending.gives_way(next)
+                // When it began to cool down is not seen.
+                pending.has_expired(next) || pending.gives_way(next) || pending.cooling
             })
     }
 
@@ -169,12 +171,12 @@ impl Model {
         events.min().map_or(now, |event| event.min(now))
     }
 
-    fn looks_until(&self, horizon: Timestamp) -> Vec<u64> {
+    pub(super) fn looks_until(&self, horizon: Timestamp) -> Vec<u64> {
         let due = |id: &u64| self.event(*id).is_some_and(|event| event <= horizon);
         self.requests.keys().copied().filter(due).collect()
     }
 
-    fn look(&mut self, id: u64, now: Timestamp) {
+    pub(super) fn look(&mut self, id: u64, now: Timestamp) {
         let pending = self.requests.get_mut(&id).unwrap();
         match pending.place {
             Place::Waiting { .. } | Place::InLine => self.sight(id, None, now),
@@ -193,6 +195,9 @@ impl Model {
             let pending = &self.requests[&id];
             if pending.has_expired(now) {
                 return self.expire(id, now);
+            }
+            if pending.cooling {
+                return self.cool_down(id, now);
             }
             let missed = if pending.place == Place::Parked {
                 held_since.is_some_and(|since| since <= pending.due)
@@ -220,7 +225,8 @@ impl Model {
                 (MissedPolicy::NextDay, None) => return self.next_day(id, "missed", now),
             }
             if pending.due > now {
-                return pending.wait();
+                pending.wait();
+                return self.log(id);
             }
         }
         let pending = self.requests.get_mut(&id).unwrap();
@@ -229,6 +235,17 @@ impl Model {
         } else {
             pending.place = Place::Ready;
         }
+    }
+
+    /// It was handed over so often without anybody hearing how that went that it waits for a while.
+    fn cool_down(&mut self, id: u64, now: Timestamp) {
+        let pending = self.requests.get_mut(&id).unwrap();
+        pending.cooling = false;
+        let waits = pending.redeliveries + 1 - CRASH_REDELIVERIES_AT_ONCE;
+        let again = now.saturating_add(pending.retry().delay(waits, 0));
+        pending.releasable = again.max(pending.releasable);
+        pending.wait();
+        self.log(id);
     }
 
     /// Whether no poll ran from the time at hand until its grace was over.
@@ -261,6 +278,7 @@ impl Model {
         pending.revision += 1;
         pending.turn_to(ahead.unwrap_or(0));
         pending.wait();
+        self.log(id);
     }
 
     /// Takes the turn of a request, and says whether it was released.
@@ -289,7 +307,7 @@ impl Model {
             return false;
         }
         let Some(answer) = answer else {
-            self.requests.get_mut(&id).unwrap().attempts += 1;
+            self.requests.get_mut(&id).unwrap().count_attempt();
             self.fail(id, "router_panicked", None, now);
             return false;
         };
@@ -388,7 +406,7 @@ impl Model {
 
     fn release(&mut self, id: u64, ahead: bool, now: Timestamp) {
         let pending = self.requests.get_mut(&id).unwrap();
-        pending.attempts += 1;
+        pending.count_attempt();
         (pending.decided, pending.cleared) = (true, true);
         pending.open_attempt = pending.attempts;
         pending.place = Place::Routing { until: None };
@@ -397,10 +415,11 @@ impl Model {
         self.latest_ms = self.latest_ms.max(u64::try_from(late.as_millis()).unwrap());
         let command = self.command(id, ahead, now);
         self.batch.push(command);
+        self.log(id);
     }
 
     fn hand_over_if_full(&mut self, now: Timestamp, outside: &mut impl Outside) {
-        if self.batch.len() >= self.settings.route_batch {
+        if self.batch.len() >= self.settings.gather_max() {
             self.hand_over(now, outside);
         }
     }
@@ -411,18 +430,61 @@ impl Model {
         if commands.is_empty() {
             return;
         }
+        if self.settings.is_durable {
+            outside.sync(self);
+            self.sync();
+        }
         let attempt = |told: &Command| (told.id, self.requests[&told.id].intake, told.attempt);
         let attempts: Vec<(u64, u64, u32)> = commands.iter().map(attempt).collect();
-        let answers = outside.route(self, commands);
-        assert_eq!(answers.len(), attempts.len());
-        for ((id, intake, attempt), answer) in attempts.into_iter().zip(answers) {
-            self.panics += u64::from(answer.is_none());
-            let pending = self.requests.get(&id);
-            // A completion that came first has settled it.
-            if pending.is_some_and(|p| p.intake == intake && p.open_attempt == attempt) {
-                self.settle(id, answer, now);
+        let alone = commands.len() == 1;
+        let mut left = commands.into_iter().zip(attempts).peekable();
+        while left.peek().is_some() {
+            let some = left.by_ref().take(self.settings.route_batch);
+            let (commands, attempts): (Vec<_>, Vec<_>) = some
+                .filter(|&(_, attempt)| alone || self.may_still_go(attempt))
+                .unzip();
+            if commands.is_empty() {
+                continue;
+            }
+            let answers = outside.route(self, commands);
+            assert_eq!(answers.len(), attempts.len());
+            for ((id, intake, attempt), answer) in attempts.into_iter().zip(answers) {
+                self.panics += u64::from(answer.is_none());
+                let pending = self.requests.get(&id);
+                // A completion that came first has settled it.
+                if pending.is_some_and(|p| p.intake == intake && p.open_attempt == attempt) {
+                    self.settle(id, answer, now);
+                }
             }
         }
+    }
+
+    /// Whether a command that waited for its batch is still to be handed over. Where it meets a hold, it is as if it
+    /// had not been released.
+    fn may_still_go(&mut self, (id, intake, attempt): (u64, u64, u32)) -> bool {
+        let pending = self.requests.get_mut(&id);
+        let Some(pending) = pending.filter(|p| p.intake == intake && p.open_attempt == attempt)
+        else {
+            return false;
+        };
+        if self.locations[pending.location as usize]
+            .held_since
+            .is_none()
+        {
+            return true;
+        }
+        if pending.redeliveries > 0 {
+            pending.redeliveries -= 1;
+            pending.in_doubt = true;
+        } else {
+            pending.attempts -= 1;
+            pending.open_attempt = 0;
+            pending.cleared &= pending.attempts > pending.attempts_before;
+        }
+        pending.place = Place::Parked;
+        pending.judged &= pending.decided;
+        self.log(id);
+        false
     }
 
     fn settle(&mut self, id: u64, answer: Option<Disposition>, now: Timestamp) {
@@ -445,6 +507,7 @@ impl Model {
                 pending.open_attempt = 0;
                 pending.set_schedule(schedule, now, polls);
                 pending.revision += 1;
+                self.log(id);
             }
             Some(Disposition::Rejected(why)) => self.end(id, Outcome::Rejected, Some(&why), now),
             Some(Disposition::Routed) => self.end(id, Outcome::Routed, None, now),
@@ -459,7 +522,7 @@ impl Model {
             response_media: pending.response_media(now),
             due: pending.due,
             now,
-            attempt: pending.attempts + 1,
+            attempt: pending.next_attempt(),
         }
     }
 
@@ -478,7 +541,7 @@ impl Model {
             redelivery: pending.redelivery,
             due: pending.due,
             released: now,
-            lease: format!("{id}/{}/{EPOCH}", pending.attempts),
+            lease: format!("{id}/{}/{}", pending.attempts, self.epoch),
         }
     }
 }

@@ -123,6 +123,7 @@ impl World {
             remember: Duration::from_secs(dice.pick(&[24 * 3_600, 60, 600, 0])),
             remembered_share: usize::div_ceil(remembered_max, shards),
             route_batch: dice.pick(&[1, 1, 2, 4, 16]),
+            is_durable: false,
         };
         let grain_ms = dice.pick(&[1, 1, 1_000]);
         let facts = Arc::new(Mutex::new(Facts {

@@ -48,6 +48,9 @@ impl<'a> Control<'a> {
                 held_since,
                 pace,
             } => {
+                if !self.directory.contains(location) {
+                    return Err(unnamed(location).into());
+                }
                 let control = self.controls.of(location);
                 control.restore(held_since, Pace::per_second(pace));
             }
@@ -106,4 +109,15 @@ impl<'a> Control<'a> {
         self.named = self.named.max(number.saturating_add(1));
         Ok(())
     }
+}
+
+/// A location is told of whose name is not.
+#[cold]
+pub(super) fn unnamed(location: LocationId) -> StoreError {
+    StoreError::damaged(
+        "the journal",
+        0,
+        format!("no record of the name of location {}", location.index()),
+        "one before all that is of it",
+    )
 }

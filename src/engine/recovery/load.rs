@@ -14,14 +14,17 @@ use crate::persistence::record::{Malformed, Record, Records};
 use crate::persistence::{ChunkBlock, ChunkRef, Lsn, Manifest, StoreError};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
+/// A record of a request has no fewer bytes.
+const RECORD_BYTES_MIN: u64 = 64;
+
 /// Up to which record the totals of a location are known, by stream.
 #[derive(Default)]
-pub(super) struct Counted(Vec<HashMap<LocationId, Lsn>>);
+pub(super) struct Counted(HashMap<u32, HashMap<LocationId, Lsn>>);
 
 impl Counted {
     /// 0 where there are none: none of its requests had ended then.
     pub(super) fn until(&self, stream: u16, location: LocationId) -> Lsn {
-        let locations = self.0.get(usize::from(stream));
+        let locations = self.0.get(&u32::from(stream));
         let until = locations.and_then(|locations| locations.get(&location));
         until.copied().unwrap_or_default()
     }
@@ -70,8 +73,7 @@ impl<'a> Loaded<'a> {
             loaded.control_chunk(site, chunk)?;
         }
         let total = manifest.chunks.iter().map(|chunk| chunk.records).sum();
-        let counted: Vec<_> = (0..=manifest.shards).map(|_| HashMap::new()).collect();
-        let counted = Mutex::new(counted);
+        let counted = Mutex::new(HashMap::new());
         loaded.reserve(&chunks);
         let read = AtomicU64::new(loaded.records);
         share(chunks.len(), |number, is_caller| {
@@ -94,9 +96,7 @@ impl<'a> Loaded<'a> {
                 }
                 Ok(())
             })?;
-            if let Some(counted) = counted.lock().get_mut(chunk.stream as usize) {
-                *counted = totals;
-            }
+            counted.lock().insert(chunk.stream, totals);
             Ok(())
         })?;
         loaded.counted = Counted(std::mem::take(&mut *counted.lock()));
@@ -177,9 +177,11 @@ impl<'a> Loaded<'a> {
 
     /// Makes room for what is in these chunks.
     fn reserve(&mut self, chunks: &[&ChunkRef]) {
-        let records: u64 = chunks.iter().map(|chunk| chunk.records).sum();
-        // What a file claims is believed up to here.
-        let records = records.min(self.requests_max);
+        // What a file claims is believed as far as it can be.
+        let records = chunks
+            .iter()
+            .map(|chunk| chunk.records.min(chunk.bytes / RECORD_BYTES_MIN));
+        let records = records.sum::<u64>().min(self.requests_max);
         for shard in &self.shards {
             shard.lock().reserve(records / self.shards.len() as u64);
         }

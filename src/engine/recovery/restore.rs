@@ -8,6 +8,7 @@ use std::hint::black_box;
 
 use hashbrown::HashMap;
 
+use super::control::unnamed;
 use super::load::Counted;
 use crate::directory::Directory;
 use crate::engine::book::REQUESTS_MAX;
@@ -148,7 +149,12 @@ impl Restoring {
         let shard = &mut self.shard;
         let place = find(shard, id, hash);
         if let Some(index) = place.and_then(Place::entry) {
-            let was_orphan = shard.entry(index).flags.has(Flags::ORPHAN);
+            let entry = shard.entry(index);
+            if entry.intake != image.intake {
+                // Another request has the id since, which a snapshot saw before this.
+                return;
+            }
+            let was_orphan = entry.flags.has(Flags::ORPHAN);
             self.orphans -= usize::from(was_orphan);
             shard.store.remove(index);
         }
@@ -256,12 +262,7 @@ fn open(
         return Ok(());
     }
     if !directory.contains(location) {
-        return Err(StoreError::damaged(
-            "the journal",
-            0,
-            format!("no record of the name of location {}", location.index()),
-            "one before its requests",
-        ));
+        return Err(unnamed(location));
     }
     shard.book.open(location, || controls.of(location));
     Ok(())

@@ -8,7 +8,8 @@
 //! # Words without records
 //!
 //! * *Heartbeat*: recovery asks when the last poll was, so it is written again when the one written is [`HEARTBEAT`]
-//!   old, be it that nothing else is to be said.
+//!   old, be it that nothing else is to be said. (A poll that does the writer's work leaves it to the records that wait,
+//!   where there are any.)
 //! * *Idle*: a frame says up to where everything was durable before it, so nothing says so of the last one. Once
 //!   nothing has been appended for [`IDLE_AFTER`], a frame without records does. Where that one is found, damage
 //!   before it cannot be taken for a write that was cut off.
@@ -183,8 +184,9 @@ impl Commit {
         if up {
             return Some(self.usual());
         }
-        let says = self.owes_heartbeat() || (quiet && !behind && self.owes_word());
-        says.then_some(Order::Say(Word::Idle))
+        // What waits is written in its own time, and takes the heartbeat along.
+        let says = self.owes_heartbeat() || (quiet && self.owes_word());
+        (says && !behind).then_some(Order::Say(Word::Idle))
     }
 
     /// How long a record may wait where nobody waits for it.

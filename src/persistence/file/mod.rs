@@ -7,12 +7,14 @@
 //! | `directory`, `options` | what makes a directory a store, and what may be chosen of it |
 //! | `sealed` | small files that are there as a whole or not at all |
 //! | `journal` | segments of frames |
+//! | `inspect` | what is wrong with a store, and how it is repaired |
 //! | `snapshots`, `chunk`, `manifest` | images of streams, and which of them make a snapshot |
 
 mod chunk;
 mod directory;
 mod disk;
 mod held;
+mod inspect;
 mod journal;
 mod manifest;
 mod names;
@@ -26,6 +28,10 @@ mod tests;
 use std::path::Path;
 
 pub use self::disk::DirectoryDisk;
+pub use self::inspect::{
+    DumpItem, LocationTally, LostRange, LostRecord, RecoveryOutlook, RepairPlan, SegmentState,
+    SetAside, SnapshotState, StoreInspector, StoreStats, Tally, VerifyReport,
+};
 use self::journal::FileJournal;
 pub use self::options::FileOptions;
 use self::snapshots::FileSnapshots;

@@ -244,6 +244,13 @@ fn a_request_of_a_location_without_a_name_is_damage() {
         .crash(None);
     let damage = damage(try_recover(settings(), &store, &Arc::default()));
     assert!(damage.found.contains("location 0"), "{damage}");
+    let rule = Record::Ruled {
+        location: place(u32::MAX),
+        held_since: None,
+        pace: 1,
+    };
+    let store = Hand::new().record(0, &rule).crash(None);
+    assert!(try_recover(settings(), &store, &Arc::default()).is_err());
     let store = Hand::new().named(1, "BB").crash(None);
     assert!(try_recover(settings(), &store, &Arc::default()).is_err());
 }

@@ -1,6 +1,7 @@
 //! Recovery from stores whose content is written by hand, record by record.
 
 mod doubt;
+mod hostile;
 mod journal;
 mod shards;
 mod snapshots;

@@ -11,7 +11,7 @@
 //!    each time.
 
 use super::replay::Found;
-use super::segment::{self, Binding, FRAMES, UNFINISHED};
+use super::segment::{self, BINDING, Binding, FRAMES, UNFINISHED};
 use super::stock::{Closed, Made, Stock, following};
 use super::window::Window;
 use crate::persistence::disk::{DiskFile, OpenMode};
@@ -29,46 +29,46 @@ pub(super) fn begin(
 ) -> Result<(Made, Binding), StoreError> {
     remove_unfinished(stock)?;
     let last = found.survey.bound.last();
-    if let Some(last) = last
-        && found.end.written
-    {
+    if let Some(last) = last {
         settle(stock, last.number, found.end.proven, found.end.offset)?;
     }
+    let mut is_saved = true;
     if let Some(torn) = &found.tail.torn {
         match save(stock, torn) {
-            Err(StoreError::Full { .. }) => remove_unfinished(stock)?,
+            Err(StoreError::Full { .. }) => {
+                is_saved = false;
+                remove_unfinished(stock)?;
+            }
             saved => saved?,
         }
     }
-    // A segment that was bound and never written is bound again: another one would be wasted at every start.
+    // A segment is bound once and for all, also where nothing was written to it since: a binding that was cut short over
+    // another one would be neither.
     let number = match last {
         None => 1,
-        Some(last) if !found.end.written => last.number,
         Some(last) => following(last.number)?,
-    };
-    let end = match last {
-        None => 0,
-        Some(last) if !found.end.written => last.binding.end,
-        Some(_) => found.end.offset,
     };
     let bytes = found.survey.sizes.values().sum();
     stock.fill(bytes, closed(found, number), number);
-    let made = stock.take(0)?;
+    // On a full disk too what is there is to be had, and to be ended; what is behind the last segment's frames is given
+    // back below.
+    let made = stock.take_what_fits()?;
     let binding = Binding {
         follows: found.end.link,
-        end,
+        end: found.end.offset,
         next,
         epoch,
         bytes: made.bytes,
         polled_until: found.tail.polled_until,
     };
     stock.bind(&made, &binding)?;
-    stock.refill();
     if let Some(last) = last
-        && last.number < number
+        && is_saved
     {
-        stock.give_back(last.number, end);
+        stock.give_back(last.number, found.end.offset);
     }
+    // With the room that was given back.
+    stock.refill();
     Ok((made, binding))
 }
 
@@ -89,13 +89,15 @@ fn closed(found: &Found, current: u64) -> Vec<Closed> {
         .collect()
 }
 
-/// Makes a segment durable up to where its frames end.
+/// Makes a segment durable up to where its frames end. Where none of them says that any of it is, its binding may not
+/// be.
 fn settle(stock: &Stock, number: u64, proven: u64, end: u64) -> Result<(), StoreError> {
     let name = segment::name(number);
     let mut window = Window::open(stock.disk(), name.clone())?;
     let file = stock.disk().open(&name, OpenMode::Write);
     let file = file.map_err(|error| stock.failed("open", &name, error))?;
-    copy(&mut window, proven.max(FRAMES), end, &*file, 0).and_then(|()| {
+    let from = if proven > FRAMES { proven } else { BINDING };
+    copy(&mut window, from, end, &*file, 0).and_then(|()| {
         file.sync()
             .map_err(|error| stock.failed("sync", &name, error))
     })

@@ -133,6 +133,12 @@ impl Frames {
         Ok(Step::Frame(header))
     }
 
+    /// The number of the last record of the frame expected here, where its header can be read though it cannot.
+    pub(super) fn told(&mut self) -> Result<Option<Lsn>, StoreError> {
+        let header = self.header()?.ok();
+        Ok(header.map(|header| Lsn(header.next().0 - 1)))
+    }
+
     /// Goes on with the next frame whose header can be read, whatever it follows on; says whether there is one.
     pub(super) fn resume(&mut self) -> Result<bool, StoreError> {
         let mut offset = self.offset + SECTOR as u64;

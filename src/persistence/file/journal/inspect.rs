@@ -2,15 +2,16 @@
 //! end at the first damage: it goes on at the next frame that can be read.
 
 use super::frames::{Fault, Frames, Step};
-use super::proof::judge;
+use super::proof::{Torn, judge};
 use super::replay::check_seam;
 use super::sectors::Seal;
 use super::segment::{self, Binding, FRAMES, Head, Header};
 use super::survey::{Bound, check_header, check_size, headless, missing, numbers, sight, unbound};
 use super::window::Window;
+use crate::ids::Timestamp;
 use crate::persistence::disk::Disk;
 use crate::persistence::error::{Damage, StoreError};
-use crate::persistence::journal::{Frame, Lsn};
+use crate::persistence::journal::{Frame, Lsn, TornTail};
 
 /// What one segment holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +56,57 @@ pub(crate) enum SegmentRole {
     Unknown,
 }
 
-/// What gets a frame, with the number of its segment and its place there.
-pub(crate) type Inspect<'a> = &'a mut dyn FnMut(u64, u64, &Frame<'_>);
+/// What an inspection comes across, in the order of segments and of places, but that what is wrong with a segment as a
+/// whole comes before its frames.
+pub(crate) enum Event<'a> {
+    /// A segment begins that says what it follows on.
+    Bound {
+        /// Its number.
+        segment: u64,
+        /// The number of the last record before it.
+        follows: Lsn,
+        /// The checksum of the last frame before it.
+        previous: u32,
+        /// The number of its first record.
+        next: Lsn,
+        /// Its writer's epoch.
+        epoch: u32,
+        /// The time of the last poll before it.
+        polled_until: Option<Timestamp>,
+    },
+    /// A frame that can be read.
+    Frame {
+        /// Its segment, and the byte there.
+        at: (u64, u64),
+        /// The checksum of the frame that it follows on.
+        previous: u32,
+        /// Its own, which the one behind it names.
+        checksum: u32,
+        /// The frame.
+        frame: &'a Frame<'a>,
+    },
+    /// Something that is damaged.
+    Damage {
+        /// The segment, and the byte there.
+        at: (u64, u64),
+        /// What it is.
+        damage: &'a Damage,
+        /// The last record of a frame whose header can be read and whose records cannot.
+        told: Option<Lsn>,
+        /// It is no damage that was found, but something that this program cannot read.
+        is_strange: bool,
+    },
+    /// What was written at the end and never made durable.
+    Torn {
+        /// Where.
+        tail: &'a TornTail,
+        /// The number of the last record that a header in it tells of; 0 where there is none.
+        highest: Lsn,
+    },
+}
+
+/// What is told of each.
+pub(crate) type Inspect<'a> = &'a mut dyn FnMut(&Event<'_>);
 
 /// Reads all that can be read of a store's journal, and reports on each segment, in order of their numbers. Frames
 /// behind a damage are read too; those behind the end of a segment, which were given up, are not.
@@ -172,6 +222,12 @@ struct Inspection<'a> {
 impl Inspection<'_> {
     /// Takes note of what is wrong with the segment.
     fn note(&mut self, error: StoreError) -> Result<(), StoreError> {
+        self.note_of(error, None)
+    }
+
+    /// As [`note`](Self::note), of a frame whose last record is known.
+    fn note_of(&mut self, error: StoreError, told: Option<Lsn>) -> Result<(), StoreError> {
+        let is_strange = !matches!(error, StoreError::Damaged(_));
         let damage = match error {
             StoreError::Damaged(damage) => damage,
             StoreError::Mismatch {
@@ -192,6 +248,12 @@ impl Inspection<'_> {
             },
             error => return Err(error),
         };
+        (self.visit)(&Event::Damage {
+            at: (self.report.number, damage.offset),
+            damage: &damage,
+            told,
+            is_strange,
+        });
         self.report.damage.push(damage);
         Ok(())
     }
@@ -240,7 +302,16 @@ impl Inspection<'_> {
         if let Err(error) = size {
             self.note(error)?;
         }
-        let mut frames = Frames::new(window, seal, &bound.binding);
+        let binding = &bound.binding;
+        (self.visit)(&Event::Bound {
+            segment: self.report.number,
+            follows: binding.follows.last,
+            previous: binding.follows.frame,
+            next: binding.next,
+            epoch: binding.epoch,
+            polled_until: binding.polled_until,
+        });
+        let mut frames = Frames::new(window, seal, binding);
         let end = behind.map_or(u64::MAX, |behind| behind.binding.end);
         self.frames(&mut frames, end)?;
         if let Some(behind) = behind {
@@ -264,7 +335,12 @@ impl Inspection<'_> {
                     self.report.records += u64::from(header.count);
                     self.report.frame_bytes += header.bytes();
                     self.report.last = frames.link.last;
-                    (self.visit)(self.report.number, place, &frame);
+                    (self.visit)(&Event::Frame {
+                        at: (self.report.number, place),
+                        previous: header.previous,
+                        checksum: header.checksum,
+                        frame: &frame,
+                    });
                     continue;
                 }
                 Step::Stop(fault) => fault,
@@ -278,18 +354,24 @@ impl Inspection<'_> {
 
     /// Whether the frames end here. Where they do not, that is a damage.
     fn is_end(&mut self, frames: &mut Frames, fault: Fault, end: u64) -> Result<bool, StoreError> {
+        let told = frames.told()?;
         if end < u64::MAX {
             let change = fault.change(frames.offset, frames.next);
-            self.note(change.error(&self.report.name))?;
+            self.note_of(change.error(&self.report.name), told)?;
             return Ok(false);
         }
         match judge(frames, fault) {
-            Ok(torn) => {
-                self.report.torn_bytes = torn.map_or(0, |torn| torn.tail.bytes);
+            Ok(None) => Ok(true),
+            Ok(Some(Torn { tail, highest })) => {
+                self.report.torn_bytes = tail.bytes;
+                (self.visit)(&Event::Torn {
+                    tail: &tail,
+                    highest,
+                });
                 Ok(true)
             }
             Err(error) => {
-                self.note(error)?;
+                self.note_of(error, told)?;
                 Ok(false)
             }
         }

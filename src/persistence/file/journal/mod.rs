@@ -15,6 +15,7 @@
 //! | `replay`, `proof` | the journal's end: whole, torn or damaged |
 //! | `begin`, `writer`, `stock` | the new end, and what is written there |
 //! | `inspect` | all that is wrong with a journal, for whoever is to repair it |
+//! | `rewrite` | new segments with the frames of damaged ones |
 //!
 //! # What holds at every moment, whatever a crash leaves
 //! - A segment is bound (its binding is durable) before its first frame is written, and only after all of the one
@@ -26,10 +27,10 @@
 mod begin;
 mod frame;
 mod frames;
-#[cfg_attr(not(test), allow(dead_code))]
-mod inspect;
+pub(super) mod inspect;
 mod proof;
 mod replay;
+pub(super) mod rewrite;
 mod sectors;
 mod segment;
 mod stock;
@@ -37,7 +38,7 @@ mod survey;
 mod window;
 mod writer;
 
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 use self::replay::Found;

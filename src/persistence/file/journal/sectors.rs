@@ -8,7 +8,7 @@
 //! | mark | what happened |
 //! |---|---|
 //! | the frame's | the sector was written |
-//! | zero | it was not, or not to its end |
+//! | zero, or zero from some byte on | it was not, or not to its end |
 //! | another | it was written, or something else was, and was changed since |
 
 /// Bytes of a sector.
@@ -64,10 +64,22 @@ pub(super) enum Written {
 impl Mark {
     /// What the mark of this sector says, where this is the one it should have.
     pub(super) fn is_on(self, sector: &[u8]) -> Written {
-        match sector.last_chunk().copied().map(u32::from_le_bytes) {
-            Some(mark) if mark == self.0 => Written::Yes,
-            None | Some(0) => Written::No,
-            Some(_) => Written::Other,
+        let Some(found) = sector.last_chunk::<MARK>() else {
+            return Written::No;
+        };
+        let mark = self.0.to_le_bytes();
+        // A write may stop at any byte, so also within the mark.
+        let same = found
+            .iter()
+            .zip(&mark)
+            .take_while(|(one, other)| one == other);
+        let (_, behind) = found.split_at(same.count());
+        if *found == mark {
+            Written::Yes
+        } else if is_blank(behind) {
+            Written::No
+        } else {
+            Written::Other
         }
     }
 }

@@ -12,6 +12,9 @@ use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 
 use std::io;
 
+/// Bytes of the smallest segment that is made where there is no room for a whole one.
+const LEAST_BYTES: u64 = 4096;
+
 /// How many frames are appended between two attempts to make the next segment, where the first has failed.
 const FRAMES_BETWEEN_ATTEMPTS: u32 = 64;
 
@@ -111,6 +114,22 @@ impl Stock {
         drop(ahead);
         self.grow(&mut made, bytes)?;
         Ok(made)
+    }
+
+    /// As [`take`](Self::take); where there is no room for a whole segment, a smaller one, half as large each time.
+    pub(super) fn take_what_fits(&self) -> Result<Made, StoreError> {
+        let mut taken = self.take(0);
+        let mut bytes = self.segment_bytes / 2;
+        while matches!(taken, Err(StoreError::Full { .. })) && bytes >= LEAST_BYTES {
+            let mut ahead = self.ahead.lock();
+            taken = self.make_of(ahead.number, bytes);
+            if taken.is_ok() {
+                ahead.number = following(ahead.number)?;
+                ahead.is_binding = true;
+            }
+            bytes /= 2;
+        }
+        taken
     }
 
     /// Makes a segment larger, before anything is written to it; its size is durable then.
@@ -236,6 +255,11 @@ impl Stock {
     /// Makes a segment, or makes one over that was made ahead before and never written to: durable when it returns,
     /// name, size and header.
     pub(super) fn make(&self, number: u64) -> Result<Made, StoreError> {
+        self.make_of(number, self.segment_bytes)
+    }
+
+    /// As [`make`](Self::make), of a size of its own.
+    fn make_of(&self, number: u64, bytes: u64) -> Result<Made, StoreError> {
         let name = segment::name(number);
         let (file, is_new) = match self.disk.open(&name, OpenMode::Write) {
             Ok(file) => (file, false),
@@ -250,7 +274,7 @@ impl Stock {
         };
         let before = if is_new { Ok(0) } else { file.size() };
         let made = before.and_then(|before| {
-            file.allocate(self.segment_bytes)?;
+            file.allocate(bytes)?;
             file.write_all_at(0, &Header::new(self.store, number).sector())?;
             file.sync()?;
             self.disk.sync_directory()?;

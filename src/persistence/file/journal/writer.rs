@@ -84,6 +84,23 @@ impl Writer {
         Ok(self.synced)
     }
 
+    /// Leaves numbers out: goes on in the next segment, whose first record has the number `next`. Everything is durable
+    /// when it returns.
+    pub(super) fn skip_to(&mut self, next: Lsn, stock: &Stock) -> Result<(), StoreError> {
+        self.next = self.next.max(next);
+        self.turn(FRAMES, stock)
+    }
+
+    /// The number of the next record.
+    pub(super) fn next(&self) -> Lsn {
+        self.next
+    }
+
+    /// The number of its segment.
+    pub(super) fn segment(&self) -> u64 {
+        self.segment.number
+    }
+
     /// The number of the last record appended.
     fn last(&self) -> Lsn {
         Lsn(self.next.0.saturating_sub(1))

@@ -43,6 +43,16 @@ impl MemoryDisk {
         self.0.lock().files.get(name).cloned().expect(name)
     }
 
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0
+            .lock()
+            .files
+            .values()
+            .map(|file| file.len() as u64)
+            .sum()
+    }
+
     /// Changes a file, which is made where there is none.
     pub(super) fn edit<T>(&self, name: &str, change: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         change(self.0.lock().files.entry(name.to_owned()).or_default())

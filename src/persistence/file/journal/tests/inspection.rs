@@ -1,12 +1,14 @@
 //! What an inspection says of a journal, whole and damaged.
 
 use super::*;
-use crate::persistence::file::journal::inspect::{SegmentReport, SegmentRole, inspect};
+use crate::persistence::file::journal::inspect::{Event, SegmentReport, SegmentRole, inspect};
 
 fn reports(disk: &MemoryDisk) -> (Vec<SegmentReport>, Vec<(u64, u64, u64)>) {
     let mut seen = Vec::new();
-    let reports = inspect(disk, STORE, &mut |segment, offset, frame| {
-        seen.push((segment, offset, frame.base.0));
+    let reports = inspect(disk, STORE, &mut |event| {
+        if let Event::Frame { at, frame, .. } = event {
+            seen.push((at.0, at.1, frame.base.0));
+        }
     });
     (reports.unwrap(), seen)
 }

@@ -48,6 +48,21 @@ fn any_sectors_of_what_was_not_synced_may_be_missing() {
 }
 
 #[test]
+fn a_write_may_have_stopped_at_any_byte() {
+    let (whole, begin) = unacknowledged(1);
+    let name = segment::name(1);
+    let end = begin as usize + 1024;
+    for length in begin as usize..end {
+        let disk = whole.copy();
+        disk.edit(&name, |file| file[length..end].fill(0));
+        let (seen, _) = read(&disk).unwrap();
+        // The last sector may lack its mark: what counts is there.
+        let is_whole = disk.file(&name)[..end - 4] == whole.file(&name)[..end - 4];
+        assert_eq!(seen.len(), 1 + usize::from(is_whole), "{length}");
+    }
+}
+
+#[test]
 fn a_torn_end_is_described_and_saved_as_it_stands() {
     let (disk, begin) = unacknowledged(2);
     let name = segment::name(1);
