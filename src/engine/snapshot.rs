@@ -113,7 +113,7 @@ impl Snapshots {
             })
         });
         Self {
-            newest: found.good.first().map_or(0, |newest| newest.number),
+            newest: found.highest,
             positions: from.map(|from| from.positions.clone()),
             kept: kept.collect(),
             journal_bytes,

@@ -58,8 +58,10 @@ pub struct Manifest {
 pub struct FoundSnapshots {
     /// Those that are whole, newest first.
     pub good: Vec<Manifest>,
-    /// What is wrong with the others, newest first.
+    /// What is wrong with the others, newest first. What could not be read this time may be good the next time.
     pub bad: Vec<StoreError>,
+    /// The greatest number of all of them, the bad ones among them; 0 where there is none.
+    pub highest: u64,
 }
 
 /// Where images of shards are kept. One writer; reading and writing do not go on at once.

@@ -26,6 +26,8 @@ mod script;
 
 use std::env;
 
+use duewheel::StoreError;
+
 use centre::Centre;
 use dice::Dice;
 use disk::{Fault, Moods, SimulatedDisk};
@@ -88,6 +90,34 @@ fn the_end_of_the_process_after_any_operation_breaks_no_promise() {
             recover::<Centre>(&disk, promises, &mut dice, &what);
         }
     });
+}
+
+/// Whatever cannot be read for once, it is an error of the device's or another snapshot serves as well; and the next
+/// snapshot can be taken.
+#[test]
+fn a_read_that_fails_breaks_no_promise_and_stands_in_no_snapshots_way() {
+    let disk = founded(1);
+    let mut promises = Promises::default();
+    live::<Centre>(&disk, &fifty_steps(), &mut promises).unwrap();
+    let image = disk.image();
+    let mut failed = 0;
+    for read in 1.. {
+        let disk = SimulatedDisk::from_image(&image, 1);
+        disk.fail_read(read);
+        let mut promises = promises.clone();
+        match live::<Centre>(&disk, &[Centre::aftermath()], &mut promises) {
+            Ok(()) => {}
+            Err(Trouble::Store(StoreError::Unavailable { .. })) => failed += 1,
+            trouble => panic!("read {read}: {trouble:?}\n{}", disk.trace()),
+        }
+        if disk.reads() < read {
+            break;
+        }
+        let mut dice = Dice::new(read, 1);
+        let disk = SimulatedDisk::from_image(&disk.crash(&mut dice), 1);
+        recover::<Centre>(&disk, promises, &mut dice, &format!("read {read}"));
+    }
+    assert!(failed > 10, "{failed} reads failed");
 }
 
 /// Lives of which each may end by an error, by a crash, by the end of the process, or in good order.

@@ -203,6 +203,7 @@ impl SnapshotStore for FileSnapshots {
     fn find(&self) -> Result<FoundSnapshots, StoreError> {
         let mut found = FoundSnapshots::default();
         for candidate in self.manifests()? {
+            found.highest = found.highest.max(candidate.number);
             match candidate.read {
                 Ok(manifest) => found.good.push(manifest),
                 Err(error) => found.bad.push(error),

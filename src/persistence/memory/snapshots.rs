@@ -47,6 +47,10 @@ impl SnapshotStore for MemorySnapshots {
         Ok(FoundSnapshots {
             good: content.manifests.clone(),
             bad: Vec::new(),
+            highest: content
+                .manifests
+                .first()
+                .map_or(0, |newest| newest.number),
         })
     }
 
