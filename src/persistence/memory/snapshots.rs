@@ -47,10 +47,7 @@ impl SnapshotStore for MemorySnapshots {
         Ok(FoundSnapshots {
             good: content.manifests.clone(),
             bad: Vec::new(),
-            highest: content
-                .manifests
-                .first()
-                .map_or(0, |newest| newest.number),
+            highest: content.manifests.first().map_or(0, |newest| newest.number),
         })
     }
 
