@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use duewheel::{
-    Completion, Consultation, Disposition, DueRequest, Engine, EngineBuilder, InteractionRequest,
-    Lease, LocationId, MemoryStore, PollError, RequestState, Router, RoutingCommand, ScheduleData,
+    Completion, Consultation, Disposition, DueRequest, Engine, EngineBuilder, Frame,
+    InteractionRequest, Journal, JournalTail, Lease, LocationId, Lsn, MemoryStore, PollError,
+    Positions, RequestState, Room, Router, RoutingCommand, ScheduleData, Store, StoreError,
     StoreIdentity, Timestamp,
 };
 
@@ -159,6 +160,91 @@ fn a_request_that_had_ended_was_handed_over_again() {
     let _ = house.engine.poll(at(2), 10).unwrap();
     assert_eq!(house.desk.told(), ["1/1/2"]);
     assert_eq!(house.state(2), RequestState::Completed);
+}
+
+/// A journal in which something happens while it is waited for.
+struct Slow {
+    journal: Arc<dyn Journal>,
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
+}
+
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
+impl Journal for Slow {
+    fn replay(
+        &self,
+        from: &Positions,
+        visit: &mut dyn FnMut(&Frame<'_>) -> Result<(), StoreError>,
+    ) -> Result<JournalTail, StoreError> {
+        self.journal.replay(from, visit)
+    }
+
+    fn begin(&self, epoch: u32, next: Lsn) -> Result<(), StoreError> {
+        self.journal.begin(epoch, next)
+    }
+
+    fn append(&self, frame: &Frame<'_>) -> Result<Lsn, StoreError> {
+        self.journal.append(frame)
+    }
+
+    fn wait_durable(&self, lsn: Lsn) -> Result<Lsn, StoreError> {
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
+        self.journal.wait_durable(lsn)
+    }
+
+    fn room(&self) -> Room {
+        self.journal.room()
+    }
+
+    fn trim(&self, below: &Positions) -> Result<(), StoreError> {
+        self.journal.trim(below)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.journal.bytes()
+    }
+}
+
+#[test]
+fn a_request_that_ended_while_its_release_was_waited_for_was_handed_over() {
+    let house = house();
+    house.schedule(1, house.here, at(0));
+    let _ = house.engine.poll(at(1), 10).unwrap();
+    house.memory.crash();
+    house.desk.told.lock().unwrap().clear();
+    let store = house.memory.store();
+    let meanwhile = Arc::<Mutex<Option<Meanwhile>>>::default();
+    let slow = Slow {
+        journal: Arc::clone(store.journal()),
+        meanwhile: Arc::clone(&meanwhile),
+    };
+    let store = Store::new(
+        store.identity(),
+        Arc::new(slow),
+        Arc::clone(store.snapshots()),
+    );
+    let router = Arc::clone(&house.desk) as Arc<dyn Router>;
+    let engine = Engine::builder().shards(1).store(store).build(router);
+    let engine = Arc::new(engine.unwrap());
+    // By the lease of before the crash, by somebody else, while the poll waits for its intent.
+    let other = Arc::clone(&engine);
+    *meanwhile.lock().unwrap() = Some(Box::new(move || {
+        let completing = Arc::clone(&other);
+        std::thread::spawn(move || {
+            let lease: Lease = "1/1/1".parse().unwrap();
+            completing.complete(&lease, Completion::Routed, at(2))
+        });
+        while other.pending() > 0 {
+            std::thread::yield_now();
+        }
+    }));
+    let _ = engine.poll(at(2), 10).unwrap();
+    assert_eq!(house.desk.told(), [""; 0]);
+    let status = engine.status(1.into()).unwrap();
+    assert_eq!(status.state, RequestState::Completed);
 }
 
 #[test]

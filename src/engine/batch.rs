@@ -56,11 +56,9 @@ impl Engine {
         }
         // One wait for all.
         if self.settle_log(rests_on).is_err() {
-            for answer in &mut answers {
-                if let Ok(receipt) = answer {
-                    let request = Box::new(self.as_submitted(receipt.id));
-                    let reason = ScheduleErrorReason::Indeterminate;
-                    *answer = Err(ScheduleError { request, reason });
+            for (answer, request) in answers.iter_mut().zip(requests) {
+                if answer.is_ok() {
+                    *answer = Err(self.indeterminate(request));
                 }
             }
         }

@@ -126,6 +126,7 @@ pub struct Running {
     shared: Arc<Shared>,
     dispatch: Option<Arc<Dispatch>>,
     keeper: Arc<Keeper>,
+    workers: usize,
     threads: Vec<JoinHandle<()>>,
     ended: bool,
 }
@@ -205,6 +206,7 @@ impl Engine {
             shared: Arc::default(),
             dispatch: dispatch.clone(),
             keeper: Arc::default(),
+            workers: options.workers,
             threads: Vec::new(),
             ended: false,
         };
@@ -398,8 +400,7 @@ impl Running {
             if !own && !self.engine.polling_thread.is_here() {
                 // Only a poll that begins from here on has seen all that was taken in.
                 let before = self.shared.polls.load(Ordering::SeqCst);
-                let keepers = if self.engine.durable.is_some() { 2 } else { 0 };
-                let workers = self.threads.len() - 1 - keepers;
+                let workers = self.workers;
                 self.engine.wakeup.ring();
                 let is_idle =
                     |progress: &Progress| progress.idle_at.is_some_and(|poll| poll > before);

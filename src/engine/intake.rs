@@ -7,7 +7,7 @@ use super::pending::Pending;
 use super::replies::{Cancelled, Position, Receipt, RequestStatus};
 use super::shard::{Known, Shard};
 use super::trash::Trash;
-use crate::ids::{LocationId, RequestId, Timestamp};
+use crate::ids::{RequestId, Timestamp};
 use crate::lifecycle::Why;
 use crate::lifecycle::{Outcome, RequestState};
 use crate::persistence::Lsn;
@@ -65,15 +65,13 @@ impl Engine {
         if let Ok((_, Some(due))) = taken {
             self.wakeup.notify_due(due);
         }
-        match taken.and_then(|(receipt, _)| {
-            if self.settle_log(rests_on).is_err() {
-                request = self.as_submitted(request.id);
-                return Err(ScheduleErrorReason::Indeterminate);
-            }
-            Ok(receipt)
-        }) {
-            Ok(receipt) => Ok(receipt),
+        let settled = self.settle_log(rests_on);
+        match taken {
+            Ok(_) if settled.is_err() => Err(self.indeterminate(request)),
+            Ok((receipt, _)) => Ok(receipt),
             Err(reason) => {
+                // That another request has its id may be forgotten again, too.
+                let reason = settled.map_or(ScheduleErrorReason::Unavailable, |()| reason);
                 note_refused(&request, &reason, &mut news);
                 Err(ScheduleError {
                     request: Box::new(request),
@@ -283,14 +281,21 @@ impl Engine {
         })
     }
 
-    /// A request that was taken in, as it was given; what is gone of it meanwhile is left out.
+    /// Hands a request back that was taken in, and that may be forgotten because the journal has failed. What was left
+    /// of it gets its contents again, unless it has ended since.
     #[cold]
-    pub(super) fn as_submitted(&self, id: RequestId) -> InteractionRequest {
-        let (place, hash) = self.place(id);
+    pub(super) fn indeterminate(&self, mut request: InteractionRequest) -> ScheduleError {
+        let (place, hash) = self.place(request.id);
         let shard = self.shards[place].lock();
-        match shard.find(id, hash) {
-            Some(index) => shard.as_submitted(index),
-            None => InteractionRequest::new(id, LocationId::from_index(0)),
+        if let Some(index) = shard.find(request.id, hash) {
+            shard.give_back(index, &mut request);
+        }
+        drop(shard);
+        let reason = ScheduleErrorReason::Indeterminate;
+        note_refused(&request, &reason, &mut News::default());
+        ScheduleError {
+            request: Box::new(request),
+            reason,
         }
     }
 
@@ -480,18 +485,13 @@ impl Shard {
         }
     }
 
-    /// A pending request as it was given.
-    fn as_submitted(&self, index: u32) -> InteractionRequest {
-        let pending = self.pending(index);
-        let mut request = InteractionRequest::new(pending.id(), pending.location)
-            .with_media(pending.media)
-            .with_priority(pending.priority);
-        request.schedule = pending.to_schedule();
+    /// Gives what was left of a pending request its contents again.
+    fn give_back(&self, index: u32, request: &mut InteractionRequest) {
+        request.schedule = self.pending(index).to_schedule();
         if let Some(contents) = self.store.contents(index) {
             request.customer = contents.customer.clone();
             request.payload = Arc::clone(&contents.payload);
         }
-        request
     }
 
     /// Sets another schedule, told as `by` somebody's, and waits for it; returns the old one, to be dropped without

@@ -86,8 +86,7 @@ impl Engine {
         }
     }
 
-    /// Whether the store is waited for before an answer. Asked by tasks, which may not wait themselves.
-    #[cfg(feature = "tokio")]
+    /// Whether the store is waited for before an answer, and before the router is told.
     pub(super) fn is_sync(&self) -> bool {
         let durable = self.durable.as_ref();
         durable.is_some_and(|durable| durable.commit.is_sync())

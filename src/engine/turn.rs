@@ -348,13 +348,14 @@ impl<'e> Polling<'e> {
             self.failed = true;
             engine.take_back_routing(batch.drain(..).map(|(attempt, _)| attempt));
         }
-        let alone = batch.len() == 1;
+        // Nothing can have come between where nothing was waited for.
+        let at_once = batch.len() == 1 && !engine.is_sync();
         let mut commands = batch.drain(..);
         while commands.len() > 0 {
             let some = commands.by_ref().take(engine.settings.route_batch);
             // One that had to wait may have ended, or meet a hold.
-            let some = some.filter(|(attempt, _)| alone || engine.may_still_go(*attempt));
-            if alone || engine.settings.route_batch == 1 {
+            let some = some.filter(|(attempt, _)| at_once || engine.may_still_go(*attempt));
+            if at_once || engine.settings.route_batch == 1 {
                 for (attempt, command) in some {
                     engine.route(attempt, command, || self.now);
                 }

@@ -5,6 +5,10 @@
 #[cfg(not(any(loom, shuttle)))]
 mod callers;
 #[cfg(not(any(loom, shuttle)))]
+mod driven;
+#[cfg(not(any(loom, shuttle)))]
+mod failing;
+#[cfg(not(any(loom, shuttle)))]
 mod script;
 #[cfg(not(any(loom, shuttle)))]
 mod support;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use duewheel::{
-    Consultation, Disposition, DueRequest, Durability, Engine, MemoryStore, Outcome, RequestId,
-    RequestState, Router, RoutingCommand, StoreIdentity, Timestamp,
+    Consultation, Disposition, DueRequest, Durability, Engine, EngineBuilder, MemoryStore, Outcome,
+    RequestId, RequestState, Router, RoutingCommand, StoreIdentity, Timestamp,
 };
 
 pub(crate) const LOCATIONS: u32 = 5;
@@ -76,8 +76,11 @@ impl House {
     }
 
     pub(crate) fn open(&self, shards: usize) -> Engine {
-        let engine = Engine::builder()
-            .shards(shards)
+        self.open_with(Engine::builder().shards(shards))
+    }
+
+    pub(crate) fn open_with(&self, settings: EngineBuilder) -> Engine {
+        let engine = settings
             .durability(self.durability)
             .store(self.store.store())
             .build(Arc::clone(&self.desk) as Arc<dyn Router>)

@@ -5,4 +5,5 @@
 mod ending;
 mod routing;
 mod running;
+mod store;
 mod support;

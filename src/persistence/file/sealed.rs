@@ -27,9 +27,13 @@ use super::names::FileName;
 use super::trying;
 use crate::persistence::disk::{Disk, OpenMode};
 use crate::persistence::error::StoreError;
+use crate::persistence::record::RECORD_VERSION;
 
 /// The version of the formats of `STORE`, chunks and manifests that is written, and the only one read.
 pub(super) const VERSION: u16 = 1;
+
+// A chunk's records have no version of their own in its file: theirs grows with that of the file.
+const _: () = assert!(VERSION == RECORD_VERSION);
 
 /// Bytes of a header.
 pub(super) const HEADER_BYTES: usize = 48;

@@ -287,8 +287,7 @@ fn the_records_of_version_1_are_written_as_they_were() {
 
 #[test]
 fn the_records_of_version_1_are_read() {
-    let bytes = current_form(1, RECORDS_V1);
-    let read: Vec<_> = Records::new(&bytes)
+    let read: Vec<_> = Records::new(RECORDS_V1)
         .map(|raw| {
             let raw = raw.unwrap();
             (raw.stream(), raw.decode().unwrap())

@@ -22,7 +22,6 @@ mod raw;
 mod reread;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code)] // The adapters take it up.
 mod version;
 mod view;
 
@@ -38,8 +37,7 @@ pub(crate) use encode::{encode, encode_ended, encode_request};
 use layout::Kind;
 pub(crate) use raw::{Malformed, RawRecord, Records};
 pub use reread::check_records;
-#[allow(unused_imports)]
-pub(crate) use version::{RECORD_VERSION, check_version, current_form};
+pub(crate) use version::{RECORD_VERSION, check_version};
 pub use view::RecordView;
 
 /// What happened to a pending request. The numbers are part of the format.

@@ -1,9 +1,8 @@
-//! The version of the records' format, and the one place where an older one is read.
+//! The version of the records' format.
 //!
-//! Whoever keeps records keeps [`RECORD_VERSION`] beside them, in the head of a file or of a message, checks what is
-//! read there by [`check_version`], and hands records on in their [`current_form`]. The engine sees no other.
-
-use std::borrow::Cow;
+//! Whoever keeps records keeps [`RECORD_VERSION`] beside them, in the head of a file or of a message, and checks what is
+//! read there by [`check_version`]. The version before the current one is to be translated here, record by record,
+//! before anybody decodes it; so far there is none.
 
 use crate::persistence::error::StoreError;
 
@@ -32,14 +31,6 @@ pub(crate) fn check_version(what: impl Into<String>, version: u16) -> Result<(),
     })
 }
 
-/// The records of a version that was checked, as today's. Nothing is copied where they are today's.
-///
-/// The version before this one is translated here, record by record: there is none before the first.
-pub(crate) fn current_form(version: u16, records: &[u8]) -> Cow<'_, [u8]> {
-    debug_assert!(check_version("records", version).is_ok());
-    Cow::Borrowed(records)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,9 +45,5 @@ mod tests {
                 format!("a segment: found records of format {version}: expected format 1")
             );
         }
-        assert!(matches!(
-            current_form(RECORD_VERSION, b"records"),
-            Cow::Borrowed(b"records")
-        ));
     }
 }

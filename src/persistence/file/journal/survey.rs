@@ -13,7 +13,7 @@ use super::window::Window;
 use crate::persistence::disk::Disk;
 use crate::persistence::error::StoreError;
 use crate::persistence::journal::{Lsn, Positions};
-use crate::persistence::record::RECORD_VERSION;
+use crate::persistence::record::check_version;
 
 /// The segments of a journal.
 #[derive(Clone, Debug, Default)]
@@ -185,13 +185,7 @@ pub(super) fn check_header(
             FORMAT.to_string(),
         );
     }
-    if header.records != RECORD_VERSION {
-        return mismatch(
-            "version of the records",
-            header.records.to_string(),
-            RECORD_VERSION.to_string(),
-        );
-    }
+    check_version(place, header.records)?;
     if header.store != store {
         return mismatch(
             "store",

@@ -73,7 +73,10 @@ fn a_newer_format_is_refused_and_no_damage() {
     );
     let disk = four_segments();
     set_header(&disk, 1, |header| header.records = 9);
-    assert_says(&disk, &["version of the records: found 9: expected 1"]);
+    assert_says(
+        &disk,
+        &["journal-0000000000000001: found records of format 9: expected format 1"],
+    );
 }
 
 #[test]
