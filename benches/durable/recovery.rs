@@ -21,7 +21,8 @@ const BEGIN: u64 = 1_767_596_400_000;
 /// How often each is read back.
 const TURNS: usize = 3;
 
-struct Nobody;
+/// Takes what comes.
+pub(crate) struct Nobody;
 
 impl Router for Nobody {
     fn consult(&self, _: &DueRequest) -> Consultation {

@@ -7,14 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use duewheel::{
-    Consultation, Disposition, DueRequest, Durability, Engine, FileOptions, InteractionRequest,
-    OpenMode, Router, RoutingCommand, ScheduleData, Store, Timestamp,
+    DirectoryDisk, Disk, Durability, Engine, FileOptions, InteractionRequest, OpenMode,
+    ScheduleData, Store, Timestamp,
 };
-use duewheel::{DirectoryDisk, Disk};
 use hdrhistogram::Histogram;
 
 use crate::counting::{CountingDisk, Counts};
 use crate::folder::Folder;
+use crate::recovery::Nobody;
 
 const CALLERS: usize = 64;
 
@@ -23,18 +23,6 @@ const SEGMENT: u64 = 64 << 20;
 
 /// How many turns each has.
 const TURNS: u64 = 8;
-
-struct Nobody;
-
-impl Router for Nobody {
-    fn consult(&self, _: &DueRequest) -> Consultation {
-        Consultation::default()
-    }
-
-    fn route(&self, _: RoutingCommand) -> Disposition {
-        Disposition::Routed
-    }
-}
 
 /// A file that is written to and synced, as a journal is.
 struct Bare {

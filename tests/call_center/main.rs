@@ -7,6 +7,8 @@ mod book;
 #[path = "../../examples/call_center/calls.rs"]
 #[allow(dead_code)]
 mod calls;
+#[path = "../example/mod.rs"]
+mod example;
 #[path = "../../examples/call_center/generate.rs"]
 mod generate;
 #[path = "../../examples/call_center/hours.rs"]

@@ -1,44 +1,17 @@
 //! Runs the program; makes records.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
+use crate::example;
 use crate::records::COLUMNS;
 
-/// The example's program. `cargo test` builds it beside the tests; where only this test was asked for, it is built
-/// here.
+/// The example's program.
 pub(crate) fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = std::env::current_exe().expect("a test runs from a file");
-        let profile = test
-            .parent()
-            .and_then(Path::parent)
-            .expect("it lies in target/<profile>/deps");
-        let program = profile
-            .join("examples")
-            .join(format!("call_center{}", std::env::consts::EXE_SUFFIX));
-        if !program.exists() {
-            let target = profile.parent().expect("target");
-            let mut build = Command::new(env!("CARGO"));
-            build
-                .args(["build", "--example", "call_center", "--target-dir"])
-                .arg(target);
-            if profile.ends_with("release") {
-                build.arg("--release");
-            }
-            let status = build.status().expect("cargo runs");
-            assert!(
-                status.success() && program.exists(),
-                "the example does not build"
-            );
-        }
-        program
-    })
+    example::program("call_center")
 }
 
 pub(crate) fn run(arguments: &[&str]) -> Output {

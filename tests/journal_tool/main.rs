@@ -1,5 +1,7 @@
 //! The tool that looks at a store and repairs it, `examples/journal_tool`, and the part of the library that it shows.
 
+#[path = "../example/mod.rs"]
+mod example;
 mod folder;
 mod interrupted;
 mod losses;

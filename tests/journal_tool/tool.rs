@@ -1,7 +1,8 @@
 //! The example as a process.
 
-use std::path::PathBuf;
 use std::process::Command;
+
+use crate::example::program;
 
 /// What a run of it has said.
 pub(crate) struct Said {
@@ -10,26 +11,8 @@ pub(crate) struct Said {
     pub(crate) error: String,
 }
 
-/// The example, which `cargo test` builds beside the tests.
-fn executable() -> PathBuf {
-    let test = std::env::current_exe().expect("the test knows its own path");
-    let profile = test
-        .parent()
-        .and_then(|deps| deps.parent())
-        .expect("tests lie in target/<profile>/deps");
-    let path = profile
-        .join("examples")
-        .join(format!("journal_tool{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build --example journal_tool",
-        path.display()
-    );
-    path
-}
-
 pub(crate) fn run(arguments: &[&str]) -> Said {
-    let output = Command::new(executable())
+    let output = Command::new(program("journal_tool"))
         .args(arguments)
         .output()
         .expect("the tool runs");

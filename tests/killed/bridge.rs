@@ -1,7 +1,7 @@
 //! One process: fed by a thread, read by another, killed when its time has come.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -9,22 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::example::program;
+
 /// Longer than any step takes on a busy machine; a bridge that says nothing for this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// The example, which `cargo test` builds beside the tests.
-fn executable() -> PathBuf {
-    let test = std::env::current_exe().expect("the test knows its own path");
-    let profile = test.parent().and_then(Path::parent);
-    let profile = profile.expect("tests lie in target/<profile>/deps");
-    let path = profile.join("examples").join("ndjson_router");
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build --example ndjson_router",
-        path.display()
-    );
-    path
-}
 
 /// A process that reads commands and prints events.
 pub(crate) struct Bridge {
@@ -35,7 +23,7 @@ pub(crate) struct Bridge {
 impl Bridge {
     /// Starts it, and feeds it these commands, in order; its input stays open after them.
     pub(crate) fn start(data: &Path, options: &[&str], commands: Vec<String>) -> Self {
-        let mut child = Command::new(executable())
+        let mut child = Command::new(program("ndjson_router"))
             .arg("--data")
             .arg(data)
             .args(options)

@@ -14,6 +14,8 @@
 #![cfg(unix)]
 
 mod bridge;
+#[path = "../example/mod.rs"]
+mod example;
 mod folder;
 mod full;
 mod ledger;

@@ -1,7 +1,6 @@
 //! Drives the example as a process, and plays transcripts with it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -9,26 +8,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::example::program;
+
 /// Longer than any step takes on a busy machine; a bridge that says nothing for this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The example, which `cargo test` builds beside the tests.
-fn executable() -> PathBuf {
-    let test = std::env::current_exe().expect("the test knows its own path");
-    let profile = test
-        .parent()
-        .and_then(|deps| deps.parent())
-        .expect("tests lie in target/<profile>/deps");
-    let path = profile
-        .join("examples")
-        .join(format!("ndjson_router{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build --example ndjson_router",
-        path.display()
-    );
-    path
-}
 
 /// Runs the example over a whole input.
 pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
@@ -75,7 +58,7 @@ fn event(line: &str) -> Value {
 
 /// Starts the example with all three streams piped.
 pub(crate) fn spawn(arguments: &[&str]) -> Child {
-    let mut command = Command::new(executable());
+    let mut command = Command::new(program("ndjson_router"));
     command
         .args(arguments)
         .stdin(Stdio::piped())

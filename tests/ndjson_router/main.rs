@@ -2,6 +2,8 @@
 
 mod bridge;
 mod commands;
+#[path = "../example/mod.rs"]
+mod example;
 mod input;
 mod leases;
 mod locations;

@@ -95,14 +95,7 @@ impl FileSnapshots {
     /// All manifests by number, the newest first, each read and its chunks looked for.
     fn manifests(&self) -> Result<Vec<Candidate>, StoreError> {
         let Shared { disk, uuid, .. } = &*self.shared;
-        let mut numbers: Vec<u64> = list(&**disk)?
-            .iter()
-            .filter_map(|name| match FileName::parse(name)? {
-                FileName::Manifest(number) => Some(number),
-                _ => None,
-            })
-            .collect();
-        numbers.sort_unstable_by(|one, other| other.cmp(one));
+        let numbers = manifest_numbers(&**disk)?;
         let read = |number| {
             let manifest = manifest::read(&**disk, *uuid, number)?;
             self.chunks_are_there(&manifest)?;
@@ -384,6 +377,21 @@ impl Drop for FileChunkWriter {
         }
         self.shared.numbers.lock().writing.remove(&self.number);
     }
+}
+
+/// The numbers of all manifests in a store, the newest first.
+pub(in crate::persistence::file) fn manifest_numbers(
+    disk: &dyn Disk,
+) -> Result<Vec<u64>, StoreError> {
+    let mut numbers: Vec<u64> = list(disk)?
+        .iter()
+        .filter_map(|name| match FileName::parse(name)? {
+            FileName::Manifest(number) => Some(number),
+            _ => None,
+        })
+        .collect();
+    numbers.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(numbers)
 }
 
 fn list(disk: &dyn Disk) -> Result<Vec<String>, StoreError> {

@@ -27,6 +27,8 @@ mod view;
 
 use std::borrow::Cow;
 
+use serde::Serialize;
+
 use super::journal::{Durability, Lsn};
 use crate::ids::{LocationId, Media, Priority, RequestId, Timestamp};
 use crate::lifecycle::{Outcome, Why};
@@ -122,7 +124,7 @@ impl std::fmt::Debug for Contents<'_> {
 }
 
 /// The life of a request that is not plain; see the engine's `Course`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct CourseImage {
     pub(crate) accepted: Timestamp,
     pub(crate) eligible: Timestamp,

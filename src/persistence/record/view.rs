@@ -96,7 +96,7 @@ enum Subject<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         schedule: Option<Cow<'a, ScheduleData>>,
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
-        course: Option<CourseView>,
+        course: Option<CourseImage>,
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         contents: Option<ContentsView>,
     },
@@ -143,18 +143,6 @@ enum Subject<'a> {
         reason: Option<Arc<str>>,
         count: u64,
     },
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct CourseView {
-    accepted: Timestamp,
-    eligible: Timestamp,
-    revision: u32,
-    attempts: u32,
-    attempts_before: u32,
-    open_attempt: u32,
-    step: u32,
-    redeliveries: u32,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -244,7 +232,7 @@ impl<'a> Subject<'a> {
             intake: image.intake,
             flags: image.flags,
             schedule,
-            course: image.course.map(CourseView::of),
+            course: image.course,
             contents,
         }
     }
@@ -261,21 +249,6 @@ impl<'a> Subject<'a> {
             intake: image.intake,
             attempts: image.attempts,
             revision: image.revision,
-        }
-    }
-}
-
-impl CourseView {
-    fn of(course: CourseImage) -> Self {
-        Self {
-            accepted: course.accepted,
-            eligible: course.eligible,
-            revision: course.revision,
-            attempts: course.attempts,
-            attempts_before: course.attempts_before,
-            open_attempt: course.open_attempt,
-            step: course.step,
-            redeliveries: course.redeliveries,
         }
     }
 }

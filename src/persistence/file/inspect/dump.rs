@@ -7,6 +7,7 @@ use crate::persistence::error::{Damage, StoreError};
 use crate::persistence::file::journal::inspect::{Event, inspect};
 use crate::persistence::file::manifest;
 use crate::persistence::file::names::FileName;
+use crate::persistence::file::snapshots::manifest_numbers;
 use crate::persistence::journal::{Lsn, TornTail};
 use crate::persistence::record::RecordView;
 use crate::persistence::snapshots::SnapshotStore;
@@ -87,7 +88,7 @@ impl StoreInspector {
     }
 
     fn dump_snapshot(&self, visit: &mut dyn FnMut(&DumpItem<'_>)) -> Result<(), StoreError> {
-        let numbers = self.manifest_numbers()?;
+        let numbers = manifest_numbers(&*self.disk)?;
         for number in numbers {
             let manifest = match manifest::read(&*self.disk, self.uuid, number) {
                 Ok(manifest) => manifest,

@@ -8,7 +8,7 @@ use crate::persistence::file::journal::inspect::{Event, SegmentReport, SegmentRo
 use crate::persistence::file::journal::{FileJournal, JournalOptions};
 use crate::persistence::file::manifest;
 use crate::persistence::file::names::FileName;
-use crate::persistence::file::trying;
+use crate::persistence::file::snapshots::manifest_numbers;
 use crate::persistence::journal::{Journal, Lsn, Positions, TornTail};
 use crate::persistence::snapshots::{Manifest, SnapshotStore};
 
@@ -144,26 +144,10 @@ impl StoreInspector {
 
     /// All snapshots, the newest first, each read to its end.
     pub(super) fn snapshot_states(&self) -> Result<Vec<SnapshotState>, StoreError> {
-        self.manifest_numbers()?
+        manifest_numbers(&*self.disk)?
             .into_iter()
             .map(|number| self.snapshot_state(number))
             .collect()
-    }
-
-    /// The numbers of all snapshots, the newest first.
-    pub(super) fn manifest_numbers(&self) -> Result<Vec<u64>, StoreError> {
-        let names = self.disk.list();
-        let names = names
-            .map_err(|error| StoreError::from_io(trying("listing", &*self.disk, ""), error))?;
-        let mut numbers: Vec<u64> = names
-            .iter()
-            .filter_map(|name| match FileName::parse(name)? {
-                FileName::Manifest(number) => Some(number),
-                _ => None,
-            })
-            .collect();
-        numbers.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(numbers)
     }
 
     fn snapshot_state(&self, number: u64) -> Result<SnapshotState, StoreError> {
