@@ -122,14 +122,18 @@ impl Snapshots {
     }
 }
 
-/// Gives what a snapshot leaves back, also where something fails or panics.
+/// Gives what a snapshot leaves back, also where something fails or panics: then nothing of it stays.
 struct Taking<'a> {
     durable: &'a Durable,
+    is_published: bool,
     snapshots: Option<Snapshots>,
 }
 
 impl Drop for Taking<'_> {
     fn drop(&mut self) {
+        if !self.is_published {
+            self.durable.store.snapshots.abandon();
+        }
         *self.durable.snapshots.lock() = self.snapshots.take();
     }
 }
@@ -177,10 +181,12 @@ impl Engine {
         };
         let mut taking = Taking {
             durable,
+            is_published: false,
             snapshots: Some(snapshots),
         };
         let taken = taking.snapshots.as_mut();
         let taken = taken.map(|snapshots| self.write_snapshot(durable, snapshots, marks));
+        taking.is_published = matches!(taken, Some(Ok(_)));
         taken.transpose()
     }
 

@@ -97,6 +97,10 @@ pub trait SnapshotStore: Send + Sync {
     /// [`StoreError`]; the snapshots before are as they were.
     fn publish(&self, manifest: &Manifest) -> Result<(), StoreError>;
 
+    /// Gives up the snapshot that was begun: no more comes of the chunks that were finished since the last publication,
+    /// and what they take is given back, as far as that can be done.
+    fn abandon(&self);
+
     /// Bytes kept by snapshots now.
     fn bytes(&self) -> u64;
 }

@@ -101,6 +101,8 @@ fn a_disk_that_fills_up_refuses_intake_early_and_still_takes_the_ends() {
     let mut commands = vec![json!({"op": "snapshot"}).to_string(); 2];
     commands.push(schedule(10_000));
     let last = answers(&data, commands);
-    assert_eq!(last[1]["event"], "snapshot", "{last:?}");
+    for snapshot in &last[..2] {
+        assert_eq!(snapshot["event"], "snapshot", "{last:?}");
+    }
     assert_eq!(last[2]["event"], "accepted", "{last:?}");
 }

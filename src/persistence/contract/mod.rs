@@ -48,6 +48,7 @@ macro_rules! store_contract {
             the_two_newest_snapshots_are_kept,
             a_chunk_that_is_named_again_stays,
             an_unfinished_chunk_leaves_nothing_that_matters,
+            an_abandoned_snapshot_leaves_nothing,
             reading_a_chunk_ends_where_the_visitor_says,
             a_snapshot_of_chunks_that_are_not_there_is_refused,
         );

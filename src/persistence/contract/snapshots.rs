@@ -170,6 +170,26 @@ pub(crate) fn an_unfinished_chunk_leaves_nothing_that_matters(subject: &dyn Subj
     assert!(store.snapshots.bytes() <= 2 * bytes);
 }
 
+pub(crate) fn an_abandoned_snapshot_leaves_nothing(subject: &dyn Subject) {
+    let store = subject.open();
+    let snapshots = &*store.snapshots;
+    let (name, blocks) = chunk(snapshots, 1, 2);
+    snapshots.publish(&manifest(1, &[&name])).unwrap();
+    let bytes = snapshots.bytes();
+    let (given_up, _) = chunk(snapshots, 2, 3);
+    assert!(snapshots.bytes() > bytes);
+    snapshots.abandon();
+    assert_eq!(snapshots.bytes(), bytes);
+    assert!(read_chunk(snapshots, &given_up).is_err());
+    assert_eq!(read_chunk(snapshots, &name).unwrap(), blocks);
+    let (next, blocks) = chunk(snapshots, 2, 3);
+    snapshots.publish(&manifest(2, &[&name, &next])).unwrap();
+    drop(store);
+    let store = subject.open();
+    assert_eq!(numbers(&*store.snapshots), [2, 1]);
+    assert_eq!(read_chunk(&*store.snapshots, &next).unwrap(), blocks);
+}
+
 pub(crate) fn reading_a_chunk_ends_where_the_visitor_says(subject: &dyn Subject) {
     let store = subject.open();
     let (name, _) = chunk(&*store.snapshots, 1, 4);

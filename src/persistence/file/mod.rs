@@ -9,6 +9,7 @@
 //! | `journal` | segments of frames |
 //! | `inspect` | what is wrong with a store, and how it is repaired |
 //! | `snapshots`, `chunk`, `manifest` | images of streams, and which of them make a snapshot |
+//! | `spare` | room that the journal lends to a snapshot on a full disk |
 
 mod chunk;
 mod directory;
@@ -21,6 +22,7 @@ mod names;
 mod options;
 mod sealed;
 mod snapshots;
+mod spare;
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
@@ -70,8 +72,8 @@ impl Store {
     pub fn on_disk(disk: Arc<dyn Disk>, options: FileOptions) -> Result<Self, StoreError> {
         options.check()?;
         let (identity, disk) = directory::open(disk, &options)?;
-        let snapshots = FileSnapshots::open(Arc::clone(&disk), identity.uuid)?;
-        let journal = FileJournal::open(disk, identity.uuid, options.journal)?;
+        let journal = FileJournal::open(Arc::clone(&disk), identity.uuid, options.journal)?;
+        let snapshots = FileSnapshots::borrowing(disk, identity.uuid, journal.spare())?;
         Ok(Self::new(identity, Arc::new(journal), Arc::new(snapshots)))
     }
 }

@@ -18,6 +18,7 @@ use super::chunk::{self, Encoder};
 use super::manifest;
 use super::names::FileName;
 use super::sealed;
+use super::spare::{BorrowingDisk, Spare};
 use super::trying;
 use crate::persistence::disk::{Disk, OpenMode};
 use crate::persistence::error::StoreError;
@@ -37,6 +38,8 @@ pub(crate) struct FileSnapshots {
 /// What those who write chunks share.
 struct Shared {
     disk: Arc<dyn Disk>,
+    /// Who lends room to that disk, where somebody does.
+    spare: Option<Arc<dyn Spare>>,
     uuid: u128,
     numbers: Mutex<Numbers>,
     /// Bytes of all chunks and manifests.
@@ -62,6 +65,27 @@ impl FileSnapshots {
     /// # Errors
     /// [`StoreError`] where it cannot be told what there is. A manifest that cannot be read is no error here.
     pub(crate) fn open(disk: Arc<dyn Disk>, uuid: u128) -> Result<Self, StoreError> {
+        Self::with(disk, None, uuid)
+    }
+
+    /// As [`open`](Self::open); a snapshot that finds no room borrows some.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(super) fn borrowing(
+        disk: Arc<dyn Disk>,
+        uuid: u128,
+        spare: Arc<dyn Spare>,
+    ) -> Result<Self, StoreError> {
+        let disk = Arc::new(BorrowingDisk::new(disk, Arc::clone(&spare)));
+        Self::with(disk, Some(spare), uuid)
+    }
+
+    fn with(
+        disk: Arc<dyn Disk>,
+        spare: Option<Arc<dyn Spare>>,
+        uuid: u128,
+    ) -> Result<Self, StoreError> {
         let names = list(&*disk)?;
         let mut highest = 0;
         for name in &names {
@@ -79,6 +103,7 @@ impl FileSnapshots {
         }
         let shared = Shared {
             disk,
+            spare,
             uuid,
             numbers: Mutex::new(Numbers {
                 next: highest.checked_add(1),
@@ -86,7 +111,7 @@ impl FileSnapshots {
             }),
             bytes: AtomicU64::new(0),
         };
-        shared.count_bytes(&names);
+        shared.count_bytes();
         Ok(Self {
             shared: Arc::new(shared),
         })
@@ -139,6 +164,39 @@ impl FileSnapshots {
             }
         }
         Ok(())
+    }
+
+    /// Writes the manifest of finished chunks, newer than any that there is.
+    fn write_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let Shared { disk, uuid, .. } = &*self.shared;
+        let name = FileName::Manifest(manifest.number);
+        let newest = self
+            .manifests()?
+            .into_iter()
+            .find(|candidate| candidate.read.is_ok())
+            .map(|candidate| candidate.number);
+        if newest.is_some_and(|newest| newest >= manifest.number) {
+            return Err(StoreError::Mismatch {
+                what: "the number of a new manifest".to_owned(),
+                found: manifest.number.to_string(),
+                expected: format!("one above {}", newest.unwrap_or_default()),
+            });
+        }
+        self.chunks_are_there(manifest)?;
+        let bytes = manifest::encode(manifest, *uuid)?;
+        if let Err(error) = sealed::write(&**disk, name, &bytes) {
+            // The caller holds that there is none; where it stays it is as good as any.
+            let _ = disk.remove(&name.to_string());
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Gives back what a snapshot that is done, one way or the other, has borrowed.
+    fn give_back(&self) {
+        if let Some(spare) = &self.shared.spare {
+            spare.reclaim();
+        }
     }
 
     /// Removes what is no longer wanted, as far as that can be done.
@@ -245,32 +303,19 @@ impl SnapshotStore for FileSnapshots {
     }
 
     fn publish(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let Shared { disk, uuid, .. } = &*self.shared;
-        let name = FileName::Manifest(manifest.number);
-        let newest = self
-            .manifests()?
-            .into_iter()
-            .find(|candidate| candidate.read.is_ok())
-            .map(|candidate| candidate.number);
-        if newest.is_some_and(|newest| newest >= manifest.number) {
-            return Err(StoreError::Mismatch {
-                what: "the number of a new manifest".to_owned(),
-                found: manifest.number.to_string(),
-                expected: format!("one above {}", newest.unwrap_or_default()),
-            });
+        let published = self.write_manifest(manifest);
+        if published.is_ok() {
+            self.drop_old();
+            self.shared.count_bytes();
         }
-        self.chunks_are_there(manifest)?;
-        let bytes = manifest::encode(manifest, *uuid)?;
-        if let Err(error) = sealed::write(&**disk, name, &bytes) {
-            // The caller holds that there is none; where it stays it is as good as any.
-            let _ = disk.remove(&name.to_string());
-            return Err(error);
-        }
+        self.give_back();
+        published
+    }
+
+    fn abandon(&self) {
         self.drop_old();
-        if let Ok(names) = disk.list() {
-            self.shared.count_bytes(&names);
-        }
-        Ok(())
+        self.shared.count_bytes();
+        self.give_back();
     }
 
     fn bytes(&self) -> u64 {
@@ -295,7 +340,10 @@ impl Shared {
     }
 
     /// Counts the bytes of what there is; what cannot be looked at counts as nothing.
-    fn count_bytes(&self, names: &[String]) {
+    fn count_bytes(&self) {
+        let Ok(names) = self.disk.list() else {
+            return;
+        };
         let size = |name: &String| match FileName::parse(name)? {
             FileName::Chunk(_) | FileName::Manifest(_) => {
                 let file = self.disk.open(name, OpenMode::Read).ok()?;

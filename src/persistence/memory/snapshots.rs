@@ -104,14 +104,14 @@ impl SnapshotStore for MemorySnapshots {
         }
         content.manifests.insert(0, manifest.clone());
         content.manifests.truncate(KEPT);
-        let Content {
-            manifests, chunks, ..
-        } = content;
-        chunks.retain(|_, stored| {
-            let mut named = manifests.iter().flat_map(|manifest| &manifest.chunks);
-            named.any(|chunk| *chunk == stored.name)
-        });
+        content.drop_unnamed();
         Ok(())
+    }
+
+    fn abandon(&self) {
+        if let Ok(mut content) = self.content("abandon a snapshot in memory") {
+            content.drop_unnamed();
+        }
     }
 
     fn bytes(&self) -> u64 {
@@ -131,6 +131,17 @@ impl Content {
             return Err(StoreError::damaged(place(), 0, found, expected));
         }
         Ok(Arc::clone(stored))
+    }
+
+    /// Drops the chunks that no snapshot has.
+    fn drop_unnamed(&mut self) {
+        let Self {
+            manifests, chunks, ..
+        } = self;
+        chunks.retain(|_, stored| {
+            let mut named = manifests.iter().flat_map(|manifest| &manifest.chunks);
+            named.any(|chunk| *chunk == stored.name)
+        });
     }
 }
 

@@ -176,9 +176,66 @@ impl SnapshotStore for Nested {
         self.0.publish(manifest)
     }
 
+    fn abandon(&self) {
+        self.0.abandon();
+    }
+
     fn bytes(&self) -> u64 {
         self.0.bytes()
     }
+}
+
+/// Has no room for this chunk.
+struct Short(Arc<dyn SnapshotStore>, u32);
+
+impl SnapshotStore for Short {
+    fn find(&self) -> Result<FoundSnapshots, StoreError> {
+        self.0.find()
+    }
+
+    fn read(
+        &self,
+        chunk: &ChunkRef,
+        visit: &mut dyn FnMut(&ChunkBlock<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.0.read(chunk, visit)
+    }
+
+    fn begin(&self, stream: u32) -> Result<Box<dyn ChunkWriter>, StoreError> {
+        if stream == self.1 {
+            return Err(StoreError::Full {
+                what: "begin a chunk".to_owned(),
+            });
+        }
+        self.0.begin(stream)
+    }
+
+    fn publish(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        self.0.publish(manifest)
+    }
+
+    fn abandon(&self) {
+        self.0.abandon();
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+}
+
+#[test]
+fn a_snapshot_that_fails_leaves_no_chunks_behind() {
+    let store = varied().store();
+    let snapshots = Arc::new(Short(store.snapshots, 1)) as Arc<dyn SnapshotStore>;
+    let store = Store::new(IDENTITY, store.journal, Arc::clone(&snapshots));
+    let engine = settings().store(store).build(Arc::<Desk>::default());
+    let before = snapshots.bytes();
+    let failed = engine.unwrap().snapshot();
+    assert!(
+        matches!(failed, Err(SnapshotError::Store(StoreError::Full { .. }))),
+        "{failed:?}"
+    );
+    assert_eq!(snapshots.bytes(), before);
 }
 
 #[test]
@@ -223,6 +280,10 @@ impl SnapshotStore for Damaged {
 
     fn publish(&self, manifest: &Manifest) -> Result<(), StoreError> {
         self.0.publish(manifest)
+    }
+
+    fn abandon(&self) {
+        self.0.abandon();
     }
 
     fn bytes(&self) -> u64 {

@@ -52,7 +52,7 @@ pub(super) fn begin(
     stock.fill(bytes, closed(found, number), number);
     // On a full disk too what is there is to be had, and to be ended; what is behind the last segment's frames is given
     // back below.
-    let made = stock.take_what_fits()?;
+    let made = stock.take(0)?;
     let binding = Binding {
         follows: found.end.link,
         end: found.end.offset,

@@ -46,6 +46,7 @@ use self::stock::Stock;
 use self::writer::{Writer, misuse};
 use crate::persistence::disk::Disk;
 use crate::persistence::error::StoreError;
+use crate::persistence::file::spare::Spare;
 use crate::persistence::journal::{Frame, Journal, JournalTail, Lsn, Positions, Room};
 use crate::sync::{Arc, Mutex};
 
@@ -86,7 +87,7 @@ impl Default for JournalOptions {
 
 /// A journal in files of one directory.
 pub(crate) struct FileJournal {
-    stock: Stock,
+    stock: Arc<Stock>,
     state: Mutex<State>,
 }
 
@@ -113,9 +114,14 @@ impl FileJournal {
     ) -> Result<Self, StoreError> {
         options.check()?;
         Ok(Self {
-            stock: Stock::new(disk, uuid, options.segment_bytes),
+            stock: Arc::new(Stock::new(disk, uuid, options.segment_bytes)),
             state: Mutex::new(State::New),
         })
+    }
+
+    /// What it has set aside.
+    pub(super) fn spare(&self) -> Arc<dyn Spare> {
+        Arc::clone(&self.stock) as _
     }
 
     /// Does something with the writer; its error is the last.

@@ -4,9 +4,10 @@
 //! left of the current one is kept for the ends of what was taken in ([`Room::Reserved`]).
 
 use super::sectors::Seal;
-use super::segment::{self, BINDING, Binding, Header};
+use super::segment::{self, BINDING, Binding, FRAMES, Header};
 use crate::persistence::disk::{Disk, DiskFile, OpenMode};
 use crate::persistence::error::StoreError;
+use crate::persistence::file::spare::Spare;
 use crate::persistence::journal::{Lsn, Room};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 
@@ -14,6 +15,9 @@ use std::io;
 
 /// Bytes of the smallest segment that is made where there is no room for a whole one.
 const LEAST_BYTES: u64 = 4096;
+
+/// What part of the segment made ahead is not lent: the ends of what was taken in go on meanwhile.
+const KEPT_OF_LENT: u64 = 8;
 
 /// How many frames are appended between two attempts to make the next segment, where the first has failed.
 const FRAMES_BETWEEN_ATTEMPTS: u32 = 64;
@@ -43,6 +47,8 @@ struct Ahead {
     is_binding: bool,
     /// Frames appended since the last attempt to make it.
     frames_since: u32,
+    /// A snapshot has most of its room, and none is set aside anew.
+    is_lent: bool,
 }
 
 /// A segment made ahead: its header is durable, and so is its name.
@@ -69,6 +75,7 @@ impl Stock {
             made: None,
             is_binding: false,
             frames_since: 0,
+            is_lent: false,
         };
         Self {
             disk,
@@ -102,34 +109,29 @@ impl Stock {
         ahead.made = None;
     }
 
-    /// The next segment, made now where there is none ahead, with room for frames up to this offset.
+    /// The next segment, with room for frames up to this offset: the one ahead, or one made now.
     pub(super) fn take(&self, bytes: u64) -> Result<Made, StoreError> {
         let mut ahead = self.ahead.lock();
-        let mut made = match ahead.made.take() {
+        let made = match ahead.made.take().filter(|made| made.bytes >= bytes) {
             Some(made) => made,
-            None => self.make(ahead.number)?,
+            None => self.make_what_fits(ahead.number, bytes)?,
         };
         ahead.number = following(ahead.number)?;
         ahead.is_binding = true;
-        drop(ahead);
-        self.grow(&mut made, bytes)?;
         Ok(made)
     }
 
-    /// As [`take`](Self::take); where there is no room for a whole segment, a smaller one, half as large each time.
-    pub(super) fn take_what_fits(&self) -> Result<Made, StoreError> {
-        let mut taken = self.take(0);
-        let mut bytes = self.segment_bytes / 2;
-        while matches!(taken, Err(StoreError::Full { .. })) && bytes >= LEAST_BYTES {
-            let mut ahead = self.ahead.lock();
-            taken = self.make_of(ahead.number, bytes);
-            if taken.is_ok() {
-                ahead.number = following(ahead.number)?;
-                ahead.is_binding = true;
+    /// Makes a segment with room for frames up to this offset; where there is no room for a whole one, a smaller one,
+    /// half as large each time.
+    fn make_what_fits(&self, number: u64, bytes: u64) -> Result<Made, StoreError> {
+        let least = bytes.max(LEAST_BYTES);
+        let mut bytes = least.max(self.segment_bytes);
+        loop {
+            match self.make_of(number, bytes) {
+                Err(StoreError::Full { .. }) if bytes > least => bytes = least.max(bytes / 2),
+                made => return made,
             }
-            bytes /= 2;
         }
-        taken
     }
 
     /// Makes a segment larger, before anything is written to it; its size is durable then.
@@ -164,11 +166,17 @@ impl Stock {
 
     fn refill_from(&self, ahead: &mut Ahead) {
         ahead.frames_since = 0;
-        if ahead.made.is_none() && !ahead.is_binding {
+        if !self.is_ample(ahead) && !ahead.is_binding && !ahead.is_lent {
             // Whatever the error is: what is left of the current segment goes on serving, and the room tells.
-            ahead.made = self.make(ahead.number).ok();
+            ahead.made = self.make_of(ahead.number, self.segment_bytes).ok();
         }
-        self.ample.store(ahead.made.is_some(), Ordering::Relaxed);
+        self.ample.store(self.is_ample(ahead), Ordering::Relaxed);
+    }
+
+    /// Whether a whole segment is made.
+    fn is_ample(&self, ahead: &Ahead) -> bool {
+        let made = ahead.made.as_ref();
+        made.is_some_and(|made| made.bytes >= self.segment_bytes)
     }
 
     /// Whether there is a segment ahead.
@@ -183,6 +191,16 @@ impl Stock {
     /// Bytes of all segments.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Gives back what a segment has more than this, before anything is written to it. `None` where it is to be made
+    /// over.
+    fn shorten(&self, mut made: Made, bytes: u64) -> Option<Made> {
+        made.file.truncate(bytes).ok()?;
+        let less = made.bytes.saturating_sub(bytes);
+        self.bytes.fetch_sub(less, Ordering::Relaxed);
+        made.bytes -= less;
+        Some(made)
     }
 
     /// Gives back the room behind the last frame of a segment that is written no more.
@@ -254,11 +272,6 @@ impl Stock {
 
     /// Makes a segment, or makes one over that was made ahead before and never written to: durable when it returns,
     /// name, size and header.
-    pub(super) fn make(&self, number: u64) -> Result<Made, StoreError> {
-        self.make_of(number, self.segment_bytes)
-    }
-
-    /// As [`make`](Self::make), of a size of its own.
     fn make_of(&self, number: u64, bytes: u64) -> Result<Made, StoreError> {
         let name = segment::name(number);
         let (file, is_new) = match self.disk.open(&name, OpenMode::Write) {
@@ -273,15 +286,16 @@ impl Stock {
             Err(error) => return Err(self.failed("open", &name, error)),
         };
         let before = if is_new { Ok(0) } else { file.size() };
-        let made = before.and_then(|before| {
-            file.allocate(bytes)?;
-            file.write_all_at(0, &Header::new(self.store, number).sector())?;
-            file.sync()?;
-            self.disk.sync_directory()?;
-            Ok((before, file.size()?))
-        });
+        let before = before.map_err(|error| self.failed("open", &name, error))?;
+        let header = Header::new(self.store, number).sector();
+        let made = file
+            .allocate(bytes)
+            .and_then(|()| file.write_all_at(0, &header))
+            .and_then(|()| file.sync())
+            .and_then(|()| self.disk.sync_directory())
+            .and_then(|()| file.size());
         match made {
-            Ok((before, bytes)) => {
+            Ok(bytes) => {
                 let more = bytes.saturating_sub(before);
                 self.bytes.fetch_add(more, Ordering::Relaxed);
                 Ok(Made {
@@ -291,9 +305,10 @@ impl Stock {
                 })
             }
             Err(error) => {
+                // What it has taken others may need. Where it stays, it is made over later.
+                let _ = file.truncate(before);
                 drop(file);
                 if is_new {
-                    // What there is of it takes room from others. Left over, it is made over later.
                     let _ = self.disk.remove(&name);
                 }
                 Err(self.failed("make", &name, error))
@@ -322,6 +337,30 @@ impl Stock {
             format!("{what} {}", self.disk.place())
         } else {
             format!("{what} {name} in {}", self.disk.place())
+        }
+    }
+}
+
+/// An attempt to make a segment that is under way ends before anything is lent: it may be all that was in the way.
+impl Spare for Stock {
+    fn lend(&self) -> bool {
+        let mut ahead = self.ahead.lock();
+        if ahead.is_lent {
+            return false;
+        }
+        ahead.is_lent = true;
+        self.ample.store(false, Ordering::Relaxed);
+        // Its name and its head stay: it is a witness that the one before it was bound.
+        let kept = FRAMES.max(self.segment_bytes / KEPT_OF_LENT);
+        ahead.made = ahead.made.take().and_then(|made| self.shorten(made, kept));
+        true
+    }
+
+    fn reclaim(&self) {
+        let mut ahead = self.ahead.lock();
+        if ahead.is_lent {
+            ahead.is_lent = false;
+            self.refill_from(&mut ahead);
         }
     }
 }

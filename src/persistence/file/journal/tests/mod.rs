@@ -5,6 +5,7 @@ mod disk;
 mod failing;
 mod golden;
 mod inspection;
+mod lending;
 mod refusals;
 mod torn;
 mod writing;
@@ -22,9 +23,11 @@ const STORE: u128 = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
 const SMALL: u64 = 4096;
 
 fn journal(disk: &MemoryDisk) -> FileJournal {
-    let options = JournalOptions {
-        segment_bytes: SMALL,
-    };
+    journal_of(disk, SMALL)
+}
+
+fn journal_of(disk: &MemoryDisk, segment_bytes: u64) -> FileJournal {
+    let options = JournalOptions { segment_bytes };
     FileJournal::open(Arc::new(disk.clone()), STORE, options).unwrap()
 }
 
@@ -77,7 +80,10 @@ struct Pen {
 impl Pen {
     /// Opens the journal, with the next epoch and the next number.
     fn open(disk: &MemoryDisk) -> Self {
-        let journal = journal(disk);
+        Self::begin(journal(disk))
+    }
+
+    fn begin(journal: FileJournal) -> Self {
         let tail = read_from(&journal, 0).unwrap().1;
         let next = tail.highest.next();
         journal.begin(tail.epoch + 1, next).unwrap();
