@@ -17,7 +17,7 @@ mod calls;
 mod clients;
 #[path = "../../tests/simulation/desk.rs"]
 mod desk;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by path; not all of it is used here")]
 #[path = "../../tests/simulation/dice.rs"]
 mod dice;
 #[path = "../../tests/disk/mod.rs"]
@@ -32,7 +32,7 @@ mod model;
 mod requests;
 #[path = "../../tests/simulation/trace.rs"]
 mod trace;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by path; not all of it is used here")]
 #[path = "../../tests/simulation/world.rs"]
 mod world;
 
@@ -40,7 +40,7 @@ mod world;
 #[path = "../../tests/lives"]
 mod lives {
     mod ledger;
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "shared by path; not all of it is used here")]
     pub(crate) mod world;
 }
 mod recovery;

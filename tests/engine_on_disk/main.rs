@@ -11,12 +11,12 @@
 //! `DUEWHEEL_DISK_SEED=n cargo test --release --test engine_on_disk` does one random run again.
 
 mod centre;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by path; not all of it is used here")]
 #[path = "../simulation/dice.rs"]
 mod dice;
 #[path = "../disk/mod.rs"]
 mod disk;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by path; not all of it is used here")]
 #[path = "../journal_proof/drive.rs"]
 mod drive;
 #[path = "../journal_proof/inhabitant.rs"]

@@ -16,7 +16,7 @@ mod bare;
 mod broken;
 mod crashes;
 mod damage;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by path; not all of it is used here")]
 #[path = "../simulation/dice.rs"]
 mod dice;
 #[path = "../disk/mod.rs"]

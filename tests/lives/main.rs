@@ -5,7 +5,7 @@
 //! A world that fails names its seed; `DUEWHEEL_LIVES_SEED=n cargo test --release --test lives` lives it again, and
 //! `DUEWHEEL_LIVES_SEEDS=n` lives so many instead of the usual ones.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by path; not all of it is used here")]
 #[path = "../simulation/dice.rs"]
 mod dice;
 #[path = "../disk/mod.rs"]

@@ -1,6 +1,6 @@
 //! The simulated disk itself: that it keeps what it must keep, and that everything else may happen.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by path; not all of it is used here")]
 #[path = "../simulation/dice.rs"]
 mod dice;
 #[path = "../disk/mod.rs"]
