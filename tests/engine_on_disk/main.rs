@@ -30,7 +30,7 @@ use duewheel::StoreError;
 
 use centre::Centre;
 use dice::Dice;
-use disk::{Fault, Moods, SimulatedDisk};
+use disk::{Fault, Moods, Operation, SimulatedDisk};
 use drive::{Told, after_every_operation, founded, recover, recover_from_crashes_of_recoveries};
 use inhabitant::{Inhabitant, Trouble, live};
 use promises::Promises;
@@ -118,6 +118,65 @@ fn a_read_that_fails_breaks_no_promise_and_stands_in_no_snapshots_way() {
         recover::<Centre>(&disk, promises, &mut dice, &format!("read {read}"));
     }
     assert!(failed > 10, "{failed} reads failed");
+}
+
+/// Whether a snapshot was published on room that was lent to it: the segment made ahead was cut down to its head.
+fn borrowed(disk: &SimulatedDisk) -> bool {
+    const HEAD: u64 = 1024;
+    let trace = disk.trace();
+    let mut operations = trace.operations();
+    let lent = operations.any(|operation| {
+        matches!(operation, Operation::Truncate(name, HEAD) if name.starts_with("journal-"))
+    });
+    let published = operations.any(|operation| {
+        matches!(operation, Operation::Rename(_, name) if name.starts_with("manifest-"))
+    });
+    lent && published
+}
+
+/// However much room there is; the power fails on the way, or not before the end.
+#[test]
+fn a_disk_that_fills_up_anywhere_breaks_no_promise() {
+    const SECTOR: u64 = 512;
+    let (rooms, powers) = if cfg!(debug_assertions) {
+        (8, 190)
+    } else {
+        (1, 97)
+    };
+    let ample = founded(0);
+    live::<Centre>(&ample, &fifty_steps(), &mut Promises::default()).unwrap();
+    let (mut ends, mut loans) = (0, 0);
+    for room in (1..2 * ample.taken() / SECTOR).step_by(rooms) {
+        let cuts = (room..ample.operations()).step_by(powers).map(Some);
+        for cut in cuts.chain([None]) {
+            let disk = founded(room);
+            disk.set_capacity(Some(disk.taken() + room * SECTOR));
+            if let Some(operation) = cut {
+                disk.fail_power_after(operation);
+            }
+            let mut promises = Promises::default();
+            let lived = live::<Centre>(&disk, &fifty_steps(), &mut promises);
+            let what = format!("room for {room} sectors, power cut after {cut:?}");
+            match lived {
+                Ok(()) => ends += 1,
+                Err(Trouble::Store(_)) => {}
+                broken => {
+                    let told = what.clone();
+                    Told {
+                        what: told,
+                        disk: &disk,
+                    }
+                    .check(broken);
+                }
+            }
+            loans += u64::from(borrowed(&disk));
+            let mut dice = Dice::new(room, 1);
+            let disk = SimulatedDisk::from_image(&disk.crash(&mut dice), 1);
+            recover::<Centre>(&disk, promises, &mut dice, &what);
+        }
+    }
+    assert!(loans >= 3, "{loans} snapshots on borrowed room");
+    assert!(ends >= 3, "{ends} lives to the end");
 }
 
 /// Lives of which each may end by an error, by a crash, by the end of the process, or in good order.
