@@ -212,8 +212,8 @@ impl EngineBuilder {
         self
     }
 
-    /// A snapshot is taken when the journal has grown by so many bytes since the last, and when that is so long ago and
-    /// anything has happened since; default 256 MiB and ten minutes. It is what the next [`build`](Self::build) reads
+    /// A snapshot is taken when the journal has grown by so many bytes since the last, when that is so long ago and
+    /// anything has happened since, and when the journal has no room for intake; default 256 MiB and ten minutes. It is what the next [`build`](Self::build) reads
     /// back first, and the journal before it is dropped: so this bounds how long that takes, and how much room the
     /// store needs beside what is pending. While the engine is [started](Engine::start); one that is polled by hand
     /// calls [`Engine::snapshot`].

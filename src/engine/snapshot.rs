@@ -152,9 +152,9 @@ impl Engine {
         taken.ok_or(SnapshotError::Busy)
     }
 
-    /// Whether the journal has grown by as many bytes since the last snapshot as it may, or that is so long ago as it
-    /// may be and something was recorded since. `last` is when it was looked for one last. Cheap; `false` without a
-    /// store, and while a snapshot is taken.
+    /// Whether the journal has no room for intake, or has grown by as many bytes since the last snapshot as it may, or that
+    /// is so long ago as it may be and something was recorded since. `last` is when it was looked for one last. Cheap;
+    /// `false` without a store, and while a snapshot is taken.
     pub(super) fn snapshot_is_due(&self, last: Timestamp, now: Timestamp) -> bool {
         let Some(durable) = &self.durable else {
             return false;
@@ -166,7 +166,7 @@ impl Engine {
         snapshots.as_ref().is_some_and(|snapshots| {
             let has_grown = bytes.saturating_sub(snapshots.journal_bytes) >= bytes_max;
             let is_old = now.saturating_duration_since(last) >= span;
-            snapshots.last < appended && (has_grown || is_old)
+            !self.has_room() || snapshots.last < appended && (has_grown || is_old)
         })
     }
 

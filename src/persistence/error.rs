@@ -96,13 +96,21 @@ impl StoreError {
     /// What an operating system's error means, `what` having been tried.
     pub fn from_io(what: impl Into<String>, error: io::Error) -> Self {
         let what = what.into();
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { what },
-            _ => Self::Unavailable {
-                what,
-                source: Arc::new(error),
-            },
+        if Self::is_for_room(&error) {
+            return Self::Full { what };
         }
+        Self::Unavailable {
+            what,
+            source: Arc::new(error),
+        }
+    }
+
+    /// Whether an operating system's error says that there is no room.
+    pub(crate) fn is_for_room(error: &io::Error) -> bool {
+        matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
     }
 
     /// Something cannot be read as it was written.

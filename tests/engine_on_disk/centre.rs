@@ -1,4 +1,4 @@
-//! [`Centre`]: an engine with its router, driven by hand.
+//! [`CentreOf`]: an engine with its router, driven by hand.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,8 +13,13 @@ use crate::disk::SimulatedDisk;
 use crate::inhabitant::{Inhabitant, Trouble, broken};
 use crate::promises::{Answer, Done, LEASE, Promises, answer};
 
-/// A few records fill a segment of this size.
-const SEGMENT_BYTES: u64 = 4 << 10;
+/// One whose segments a few records fill.
+pub(crate) type Centre = CentreOf<{ 4 << 10 }>;
+
+/// One whose segments have room to lend.
+pub(crate) type Lender = CentreOf<LARGE>;
+
+pub(crate) const LARGE: u64 = 32 << 20;
 
 const LOCATIONS: [&str; 2] = ["north", "south"];
 
@@ -68,13 +73,13 @@ impl Router for Desk {
     }
 }
 
-pub(crate) struct Centre {
+pub(crate) struct CentreOf<const SEGMENT_BYTES: u64> {
     engine: Engine,
     desk: Arc<Desk>,
     locations: [LocationId; 2],
 }
 
-impl Inhabitant for Centre {
+impl<const SEGMENT_BYTES: u64> Inhabitant for CentreOf<SEGMENT_BYTES> {
     type Step = Step;
     type Ledger = Promises;
 
@@ -143,7 +148,7 @@ impl Inhabitant for Centre {
     }
 }
 
-impl Centre {
+impl<const SEGMENT_BYTES: u64> CentreOf<SEGMENT_BYTES> {
     /// Why the engine does no more.
     fn failure(&self) -> Trouble {
         match self.engine.store_error() {

@@ -19,6 +19,7 @@ mod disk;
 #[allow(dead_code, reason = "shared by path; not all of it is used here")]
 #[path = "../journal_proof/drive.rs"]
 mod drive;
+mod filled;
 #[path = "../journal_proof/inhabitant.rs"]
 mod inhabitant;
 mod promises;
@@ -28,7 +29,7 @@ use std::env;
 
 use duewheel::StoreError;
 
-use centre::Centre;
+use centre::{Centre, LARGE, Lender, Step};
 use dice::Dice;
 use disk::{Fault, Moods, Operation, SimulatedDisk};
 use drive::{Told, after_every_operation, founded, recover, recover_from_crashes_of_recoveries};
@@ -38,6 +39,11 @@ use script::{fifty_steps, random};
 
 /// Ways in which each crash goes.
 const CRASHES: u64 = if cfg!(debug_assertions) { 1 } else { 3 };
+
+const SECTOR: u64 = 512;
+
+/// What a segment keeps that is lent.
+const KEPT: u64 = 16 << 20;
 
 const RUNS: u64 = if cfg!(debug_assertions) { 40 } else { 800 };
 
@@ -120,24 +126,38 @@ fn a_read_that_fails_breaks_no_promise_and_stands_in_no_snapshots_way() {
     assert!(failed > 10, "{failed} reads failed");
 }
 
-/// Whether a snapshot was published on room that was lent to it: the segment made ahead was cut down to its head.
-fn borrowed(disk: &SimulatedDisk) -> bool {
-    const HEAD: u64 = 1024;
-    let trace = disk.trace();
-    let mut operations = trace.operations();
-    let lent = operations.any(|operation| {
-        matches!(operation, Operation::Truncate(name, HEAD) if name.starts_with("journal-"))
-    });
-    let published = operations.any(|operation| {
-        matches!(operation, Operation::Rename(_, name) if name.starts_with("manifest-"))
-    });
-    lent && published
+/// Lives on a disk with so much room beside what is there, and with power for so many operations, and then recovers.
+/// Answers whether it lived to the end.
+fn cramped<I>(room: u64, power: Option<u64>, then: impl FnOnce(&SimulatedDisk)) -> bool
+where
+    I: Inhabitant<Step = Step, Ledger = Promises>,
+{
+    let disk = founded(room);
+    disk.set_capacity(Some(disk.taken() + room));
+    if let Some(operation) = power {
+        disk.fail_power_after(operation);
+    }
+    let mut promises = Promises::default();
+    let lived = live::<I>(&disk, &fifty_steps(), &mut promises);
+    let what = format!("room for {room} bytes, power for {power:?}");
+    let ended = match lived {
+        Err(Trouble::Store(_)) => false,
+        lived => {
+            let what = what.clone();
+            Told { what, disk: &disk }.check(lived);
+            true
+        }
+    };
+    then(&disk);
+    let mut dice = Dice::new(room, 1);
+    let disk = SimulatedDisk::from_image(&disk.crash(&mut dice), 1);
+    recover::<I>(&disk, promises, &mut dice, &what);
+    ended
 }
 
 /// However much room there is; the power fails on the way, or not before the end.
 #[test]
 fn a_disk_that_fills_up_anywhere_breaks_no_promise() {
-    const SECTOR: u64 = 512;
     let (rooms, powers) = if cfg!(debug_assertions) {
         (8, 190)
     } else {
@@ -145,38 +165,46 @@ fn a_disk_that_fills_up_anywhere_breaks_no_promise() {
     };
     let ample = founded(0);
     live::<Centre>(&ample, &fifty_steps(), &mut Promises::default()).unwrap();
-    let (mut ends, mut loans) = (0, 0);
-    for room in (1..2 * ample.taken() / SECTOR).step_by(rooms) {
-        let cuts = (room..ample.operations()).step_by(powers).map(Some);
-        for cut in cuts.chain([None]) {
-            let disk = founded(room);
-            disk.set_capacity(Some(disk.taken() + room * SECTOR));
-            if let Some(operation) = cut {
-                disk.fail_power_after(operation);
-            }
-            let mut promises = Promises::default();
-            let lived = live::<Centre>(&disk, &fifty_steps(), &mut promises);
-            let what = format!("room for {room} sectors, power cut after {cut:?}");
-            match lived {
-                Ok(()) => ends += 1,
-                Err(Trouble::Store(_)) => {}
-                broken => {
-                    let told = what.clone();
-                    Told {
-                        what: told,
-                        disk: &disk,
-                    }
-                    .check(broken);
-                }
-            }
-            loans += u64::from(borrowed(&disk));
-            let mut dice = Dice::new(room, 1);
-            let disk = SimulatedDisk::from_image(&disk.crash(&mut dice), 1);
-            recover::<Centre>(&disk, promises, &mut dice, &what);
+    let (mut ended, mut stopped) = (0, 0);
+    for sectors in (1..2 * ample.taken() / SECTOR).step_by(rooms) {
+        let room = sectors * SECTOR;
+        for power in (sectors..ample.operations()).step_by(powers) {
+            cramped::<Centre>(room, Some(power), |_| {});
+        }
+        match cramped::<Centre>(room, None, |_| {}) {
+            true => ended += 1,
+            false => stopped += 1,
         }
     }
-    assert!(loans >= 3, "{loans} snapshots on borrowed room");
-    assert!(ends >= 3, "{ends} lives to the end");
+    assert!(ended >= 3 && stopped >= 3, "{ended} ended, {stopped} not");
+}
+
+/// Whether a snapshot was published on room that was lent to it.
+fn borrowed(disk: &SimulatedDisk) -> bool {
+    let trace = disk.trace();
+    let mut operations = trace.operations();
+    let lent = operations.any(|operation| {
+        matches!(operation, Operation::Truncate(name, KEPT) if name.starts_with("journal-"))
+    });
+    let published = operations.any(|operation| {
+        matches!(operation, Operation::Rename(_, name) if name.starts_with("manifest-"))
+    });
+    lent && published
+}
+
+#[test]
+fn snapshots_on_borrowed_room_break_no_promise() {
+    let ample = founded(0);
+    live::<Lender>(&ample, &fifty_steps(), &mut Promises::default()).unwrap();
+    let mut loans = 0;
+    for sectors in (0..60).step_by(if cfg!(debug_assertions) { 20 } else { 3 }) {
+        // Of the segments that there are there is room for two, and for so much of snapshots.
+        let room = 2 * LARGE + sectors * SECTOR;
+        for power in (sectors..ample.operations()).step_by(41) {
+            cramped::<Lender>(room, Some(power), |disk| loans += u32::from(borrowed(disk)));
+        }
+    }
+    assert!(loans > 3, "{loans} snapshots on borrowed room");
 }
 
 /// Lives of which each may end by an error, by a crash, by the end of the process, or in good order.

@@ -7,7 +7,7 @@
 //! What is no longer wanted goes after a manifest was published, in an order that a crash may cut anywhere: first the
 //! manifests older than the two newest good ones, and those that cannot be read; then, once it is durable that these
 //! are gone, the chunks that no manifest names any more. A manifest that could not be removed keeps its chunks. What is
-//! left over is tried again at the next publication. A manifest of another store is nobody's to remove here.
+//! left over is tried again at the next publication. A snapshot that is given up takes its own chunks with it, and no more. A manifest of another store is nobody's to remove here.
 //!
 //! Numbers of chunks count up from above all that are found at opening, in names and in manifests.
 
@@ -51,6 +51,8 @@ struct Numbers {
     next: Option<u64>,
     /// Of the chunks that are being written.
     writing: BTreeSet<u64>,
+    /// Of those that were finished since the last publication.
+    finished: BTreeSet<u64>,
 }
 
 /// A manifest that there is, and what is in it or wrong with it.
@@ -108,6 +110,7 @@ impl FileSnapshots {
             numbers: Mutex::new(Numbers {
                 next: highest.checked_add(1),
                 writing: BTreeSet::new(),
+                finished: BTreeSet::new(),
             }),
             bytes: AtomicU64::new(0),
         };
@@ -196,6 +199,31 @@ impl FileSnapshots {
     fn give_back(&self) {
         if let Some(spare) = &self.shared.spare {
             spare.reclaim();
+        }
+    }
+
+    /// Removes the chunks that were finished since the last publication, and nothing else: whether the snapshots that
+    /// there are can be recovered from is not known here. Where a manifest may name them, or a crash may bring one back
+    /// that does, they are left to a later publication.
+    fn drop_finished(&self) {
+        let mut finished = std::mem::take(&mut self.shared.numbers.lock().finished);
+        let Ok(manifests) = self.manifests() else {
+            return;
+        };
+        for candidate in manifests {
+            let Ok(manifest) = candidate.read else {
+                return;
+            };
+            for chunk in &manifest.chunks {
+                finished.remove(&chunk.number);
+            }
+        }
+        let disk = &*self.shared.disk;
+        if disk.sync_directory().is_err() {
+            return;
+        }
+        for number in finished {
+            let _ = disk.remove(&FileName::Chunk(number).to_string());
         }
     }
 
@@ -305,6 +333,7 @@ impl SnapshotStore for FileSnapshots {
     fn publish(&self, manifest: &Manifest) -> Result<(), StoreError> {
         let published = self.write_manifest(manifest);
         if published.is_ok() {
+            self.shared.numbers.lock().finished.clear();
             self.drop_old();
             self.shared.count_bytes();
         }
@@ -313,7 +342,7 @@ impl SnapshotStore for FileSnapshots {
     }
 
     fn abandon(&self) {
-        self.drop_old();
+        self.drop_finished();
         self.shared.count_bytes();
         self.give_back();
     }
@@ -408,6 +437,7 @@ impl ChunkWriter for FileChunkWriter {
         disk.rename(&name.temporary(), &name.to_string())
             .map_err(self.failed("renaming"))?;
         self.named = true;
+        self.shared.numbers.lock().finished.insert(self.number);
         let disk = &*self.shared.disk;
         disk.sync_directory()
             .map_err(|error| StoreError::from_io(trying("syncing", disk, ""), error))?;

@@ -1,12 +1,13 @@
 //! [`Spare`]: room that the journal has set aside for later, and lends to a snapshot that finds none.
 //!
-//! On a full disk only a snapshot makes room: after it the journal can be shortened. What stands in its way is the
-//! segment that the journal has made ahead, or is just trying to make. So that one gives up most of its room until the
-//! snapshot is done; what is taken in meanwhile is refused, as on any full disk.
+//! On a full disk snapshots make room: the journal is shortened below the one before the newest. What stands in their
+//! way is the segment that the journal has made ahead, or is just trying to make. So that one gives up most of its room
+//! until the snapshot is done; what is taken in meanwhile is refused, as on any full disk.
 
 use std::io;
 
 use crate::persistence::disk::{Disk, DiskFile, DiskLock, OpenMode};
+use crate::persistence::error::StoreError;
 use crate::sync::Arc;
 
 /// Who has set room aside.
@@ -39,7 +40,7 @@ impl BorrowingDisk {
 /// Does something that needs room; once more where room was lent for it.
 fn with_room<T>(spare: &dyn Spare, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match attempt() {
-        Err(error) if error.kind() == io::ErrorKind::StorageFull && spare.lend() => attempt(),
+        Err(error) if StoreError::is_for_room(&error) && spare.lend() => attempt(),
         done => done,
     }
 }
@@ -62,7 +63,7 @@ impl Disk for BorrowingDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.rename(from, to)
+        with_room(&*self.spare, || self.disk.rename(from, to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -57,6 +57,10 @@ pub(crate) struct JournalOptions {
     /// made for a frame that fits in none. The smaller they are, the sooner is room given back, and the more often
     /// a writer waits for a new one.
     pub(crate) segment_bytes: u64,
+    /// Bytes of the segment made ahead that are never lent, 16 MiB by default. What was taken in while there was room, and
+    /// is not written yet, must find some: that is two frames of 4 MiB at most, and what callers wait for; and so must
+    /// the ends of what was taken in before.
+    pub(crate) kept_bytes: u64,
 }
 
 impl JournalOptions {
@@ -81,6 +85,7 @@ impl Default for JournalOptions {
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
+            kept_bytes: 16 << 20,
         }
     }
 }
@@ -114,7 +119,7 @@ impl FileJournal {
     ) -> Result<Self, StoreError> {
         options.check()?;
         Ok(Self {
-            stock: Arc::new(Stock::new(disk, uuid, options.segment_bytes)),
+            stock: Arc::new(Stock::new(disk, uuid, &options)),
             state: Mutex::new(State::New),
         })
     }

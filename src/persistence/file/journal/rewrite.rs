@@ -44,7 +44,7 @@ pub(crate) struct Rewrite {
 }
 
 impl Rewrite {
-    /// Begins the new segments of a store's journal, of so many bytes each.
+    /// Begins the new segments of a store's journal, of so many bytes each, or smaller ones where there is no room.
     ///
     /// # Errors
     /// [`StoreError`]; nothing has changed but for temporary files. So it is of all that follows but
@@ -60,11 +60,11 @@ impl Rewrite {
         remove_unfinished(&**disk)?;
         let staged: Arc<dyn Disk> = Arc::new(Staged(Arc::clone(disk)));
         let range = JournalOptions::SEGMENT_BYTES_MIN..=JournalOptions::SEGMENT_BYTES_MAX;
-        let stock = Stock::new(
-            staged,
-            store,
-            segment_bytes.clamp(*range.start(), *range.end()),
-        );
+        let options = JournalOptions {
+            segment_bytes: segment_bytes.clamp(*range.start(), *range.end()),
+            ..JournalOptions::default()
+        };
+        let stock = Stock::new(staged, store, &options);
         stock.fill(0, Vec::new(), first);
         let made = stock.take(0)?;
         let binding = Binding {

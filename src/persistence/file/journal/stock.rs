@@ -1,8 +1,10 @@
 //! [`Stock`]: the segments that are not being written: the closed ones, and the one made ahead.
 //!
-//! While a segment is written, the next one is there, with all its room set aside. Where it cannot be had, what is
-//! left of the current one is kept for the ends of what was taken in ([`Room::Reserved`]).
+//! While a segment is written, the next one is there, with all its room set aside. Where that cannot be had, or is lent
+//! to a snapshot, what is left of the current one, and of the next, is kept for the ends of what was taken in
+//! ([`Room::Reserved`]).
 
+use super::JournalOptions;
 use super::sectors::Seal;
 use super::segment::{self, BINDING, Binding, FRAMES, Header};
 use crate::persistence::disk::{Disk, DiskFile, OpenMode};
@@ -16,9 +18,6 @@ use std::io;
 /// Bytes of the smallest segment that is made where there is no room for a whole one.
 const LEAST_BYTES: u64 = 4096;
 
-/// What part of the segment made ahead is not lent: the ends of what was taken in go on meanwhile.
-const KEPT_OF_LENT: u64 = 8;
-
 /// How many frames are appended between two attempts to make the next segment, where the first has failed.
 const FRAMES_BETWEEN_ATTEMPTS: u32 = 64;
 
@@ -27,8 +26,10 @@ pub(super) struct Stock {
     disk: Arc<dyn Disk>,
     store: u128,
     segment_bytes: u64,
+    /// Bytes that are left of the segment ahead while it is lent.
+    kept_bytes: u64,
     ahead: Mutex<Ahead>,
-    /// There is a segment ahead.
+    /// There is a whole segment ahead, and it is not lent.
     ample: AtomicBool,
     /// Oldest first.
     closed: Mutex<Vec<Closed>>,
@@ -69,7 +70,11 @@ pub(super) struct Closed {
 
 impl Stock {
     /// That of a store of which nothing is known yet.
-    pub(super) fn new(disk: Arc<dyn Disk>, store: u128, segment_bytes: u64) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, store: u128, options: &JournalOptions) -> Self {
+        let JournalOptions {
+            segment_bytes,
+            kept_bytes,
+        } = *options;
         let ahead = Ahead {
             number: 1,
             made: None,
@@ -81,6 +86,7 @@ impl Stock {
             disk,
             store,
             segment_bytes,
+            kept_bytes: kept_bytes.clamp(FRAMES, segment_bytes),
             ahead: Mutex::new(ahead),
             ample: AtomicBool::new(true),
             closed: Mutex::new(Vec::new()),
@@ -114,18 +120,20 @@ impl Stock {
         let mut ahead = self.ahead.lock();
         let made = match ahead.made.take().filter(|made| made.bytes >= bytes) {
             Some(made) => made,
-            None => self.make_what_fits(ahead.number, bytes)?,
+            // What is lent is not taken back before its time.
+            None if ahead.is_lent => self.make_what_fits(ahead.number, bytes, self.kept_bytes)?,
+            None => self.make_what_fits(ahead.number, bytes, self.segment_bytes)?,
         };
         ahead.number = following(ahead.number)?;
         ahead.is_binding = true;
         Ok(made)
     }
 
-    /// Makes a segment with room for frames up to this offset; where there is no room for a whole one, a smaller one,
-    /// half as large each time.
-    fn make_what_fits(&self, number: u64, bytes: u64) -> Result<Made, StoreError> {
-        let least = bytes.max(LEAST_BYTES);
-        let mut bytes = least.max(self.segment_bytes);
+    /// Makes a segment with room for frames up to an offset, of so many bytes if that can be; where there is no room for
+    /// it, a smaller one, half as large each time.
+    fn make_what_fits(&self, number: u64, least: u64, bytes: u64) -> Result<Made, StoreError> {
+        let least = least.max(LEAST_BYTES);
+        let mut bytes = bytes.max(least);
         loop {
             match self.make_of(number, bytes) {
                 Err(StoreError::Full { .. }) if bytes > least => bytes = least.max(bytes / 2),
@@ -147,7 +155,7 @@ impl Stock {
         Ok(())
     }
 
-    /// Makes the next segment where there is none ahead.
+    /// Makes the next segment, where there is no whole one ahead and none is lent.
     pub(super) fn refill(&self) {
         self.refill_from(&mut self.ahead.lock());
     }
@@ -167,8 +175,10 @@ impl Stock {
     fn refill_from(&self, ahead: &mut Ahead) {
         ahead.frames_since = 0;
         if !self.is_ample(ahead) && !ahead.is_binding && !ahead.is_lent {
-            // Whatever the error is: what is left of the current segment goes on serving, and the room tells.
-            ahead.made = self.make_of(ahead.number, self.segment_bytes).ok();
+            // Whatever the error is: what there is goes on serving, a part of a segment too, and the room tells.
+            if let Ok(made) = self.make_of(ahead.number, self.segment_bytes) {
+                ahead.made = Some(made);
+            }
         }
         self.ample.store(self.is_ample(ahead), Ordering::Relaxed);
     }
@@ -179,13 +189,18 @@ impl Stock {
         made.is_some_and(|made| made.bytes >= self.segment_bytes)
     }
 
-    /// Whether there is a segment ahead.
+    /// Whether there is a whole segment ahead, and it is not lent.
     pub(super) fn room(&self) -> Room {
         if self.ample.load(Ordering::Relaxed) {
             Room::Ample
         } else {
             Room::Reserved
         }
+    }
+
+    /// Takes note that so many bytes are used no more.
+    fn gave_back(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Bytes of all segments.
@@ -198,7 +213,7 @@ impl Stock {
     fn shorten(&self, mut made: Made, bytes: u64) -> Option<Made> {
         made.file.truncate(bytes).ok()?;
         let less = made.bytes.saturating_sub(bytes);
-        self.bytes.fetch_sub(less, Ordering::Relaxed);
+        self.gave_back(less);
         made.bytes -= less;
         Some(made)
     }
@@ -213,8 +228,7 @@ impl Stock {
         let file = self.disk.open(&name, OpenMode::Write);
         // Where it fails, it stays until the segment is dropped.
         if file.and_then(|file| file.truncate(end)).is_ok() {
-            self.bytes
-                .fetch_sub(segment.bytes.saturating_sub(end), Ordering::Relaxed);
+            self.gave_back(segment.bytes.saturating_sub(end));
             segment.bytes = segment.bytes.min(end);
         }
     }
@@ -236,7 +250,7 @@ impl Stock {
             if outcome.is_err() {
                 break;
             }
-            self.bytes.fetch_sub(segment.bytes, Ordering::Relaxed);
+            self.gave_back(segment.bytes);
             removed += 1;
         }
         if removed > 0 {
@@ -305,11 +319,14 @@ impl Stock {
                 })
             }
             Err(error) => {
-                // What it has taken others may need. Where it stays, it is made over later.
+                // What it has taken others may need.
                 let _ = file.truncate(before);
+                let left = file.size().unwrap_or(before);
                 drop(file);
-                if is_new {
-                    let _ = self.disk.remove(&name);
+                if !is_new || self.disk.remove(&name).is_err() {
+                    // What stays is made over later, from this size on.
+                    let more = left.saturating_sub(before);
+                    self.bytes.fetch_add(more, Ordering::Relaxed);
                 }
                 Err(self.failed("make", &name, error))
             }
@@ -350,9 +367,9 @@ impl Spare for Stock {
         }
         ahead.is_lent = true;
         self.ample.store(false, Ordering::Relaxed);
-        // Its name and its head stay: it is a witness that the one before it was bound.
-        let kept = FRAMES.max(self.segment_bytes / KEPT_OF_LENT);
-        ahead.made = ahead.made.take().and_then(|made| self.shorten(made, kept));
+        // Its name and its head stay in any case: it is a witness that the one before it was bound.
+        let made = ahead.made.take();
+        ahead.made = made.and_then(|made| self.shorten(made, self.kept_bytes));
         true
     }
 

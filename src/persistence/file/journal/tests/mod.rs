@@ -27,7 +27,10 @@ fn journal(disk: &MemoryDisk) -> FileJournal {
 }
 
 fn journal_of(disk: &MemoryDisk, segment_bytes: u64) -> FileJournal {
-    let options = JournalOptions { segment_bytes };
+    let options = JournalOptions {
+        segment_bytes,
+        kept_bytes: segment_bytes / 8,
+    };
     FileJournal::open(Arc::new(disk.clone()), STORE, options).unwrap()
 }
 
