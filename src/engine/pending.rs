@@ -132,6 +132,16 @@ impl<'a> Pending<'a> {
         }
     }
 
+    /// Whether the condition of the processing time at hand is still to be judged.
+    pub(super) fn is_conditional(&self) -> bool {
+        !self.entry.flags.has(Flags::CLEARED) && *self.condition() != ProcessingCondition::Always
+    }
+
+    /// Whether what the router answers to a consultation decides whether it is released, or how.
+    pub(super) fn rests_on_answer(&self) -> bool {
+        self.is_conditional() || self.threshold_wait().is_some()
+    }
+
     pub(super) fn response_media(&self, now: Timestamp) -> Media {
         self.schedule()
             .and_then(|schedule| schedule.response_media_at(now))

@@ -23,7 +23,6 @@ use crate::ids::{LocationId, Media};
 use crate::lifecycle::{Rule, Why};
 use crate::persistence::record::Change;
 use crate::router::DueRequest;
-use crate::schedule::ProcessingCondition;
 use crate::sync::Ordering;
 use crate::telemetry::{News, Span, note, tell};
 
@@ -66,6 +65,8 @@ impl<'e> Polling<'e> {
         let mut decision = self.decide(&mut shard, index);
         if let Decision::Consult(_) = decision
             && !self.poller().batch.is_empty()
+            // Where that takes a wait for the disk, only for an answer that decides something.
+            && (shard.pending(index).rests_on_answer() || !engine.is_sync())
         {
             drop(shard);
             // The answer must know of what was released before; and the router, told of that, may cancel, move
@@ -238,10 +239,9 @@ impl<'e> Polling<'e> {
                     attempt: pending.next_attempt(),
                 });
             };
-            let conditional = !pending.flags.has(Flags::CLEARED)
-                && *pending.condition() != ProcessingCondition::Always;
+            let conditional = pending.is_conditional();
             let threshold = pending.threshold_wait();
-            rests_on = (conditional || threshold.is_some()).then_some(key);
+            rests_on = pending.rests_on_answer().then_some(key);
             let fails = conditional && !pending.condition().holds(&consultation);
             if conditional {
                 note!(

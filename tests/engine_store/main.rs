@@ -9,6 +9,8 @@ mod driven;
 #[cfg(not(any(loom, shuttle)))]
 mod failing;
 #[cfg(not(any(loom, shuttle)))]
+mod gathering;
+#[cfg(not(any(loom, shuttle)))]
 mod script;
 #[cfg(not(any(loom, shuttle)))]
 mod support;

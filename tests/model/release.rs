@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 
 use duewheel::{
-    Disposition, ExhaustedRule, Media, MissedPolicy, Outcome, ProcessingCondition, Timestamp,
+    Disposition, ExhaustedRule, Media, MissedPolicy, Outcome, ProcessingCondition, ScheduleData,
+    Timestamp,
 };
 
 use super::command::{Command, Consulted};
@@ -287,8 +288,10 @@ impl Model {
         let intake = pending.intake;
         pending.place = Place::Examining;
         let mut released = self.decide(id, now);
-        if released.is_none() && !self.batch.is_empty() {
-            // The router is asked, and what was released before is handed over first, so that it knows of it.
+        let waits = self.settings.is_durable;
+        if released.is_none() && !self.batch.is_empty() && (self.rests_on_answer(id) || !waits) {
+            // The router is asked, and what was released before is handed over first, so that it knows of it; where that
+            // waits for the store, only for an answer that decides something.
             self.hand_over(now, outside);
             if !self.is_examining(id, intake) {
                 return false;
@@ -320,6 +323,14 @@ impl Model {
         });
         self.hand_over_if_full(now, outside);
         released
+    }
+
+    /// Whether it has a condition that is still to be judged, or a threshold wait time.
+    fn rests_on_answer(&self, id: u64) -> bool {
+        let pending = &self.requests[&id];
+        let has_threshold = |schedule: &ScheduleData| schedule.threshold_wait().is_some();
+        let conditional = !pending.cleared && pending.condition() != ProcessingCondition::Always;
+        conditional || pending.schedule.as_ref().is_some_and(has_threshold)
     }
 
     /// Whether it was neither cancelled nor rescheduled nor completed from inside the router.

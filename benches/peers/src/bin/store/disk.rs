@@ -36,12 +36,18 @@ impl Drop for Scratch {
     }
 }
 
-/// Bytes of disk that the files in a directory take.
+/// Bytes of disk that the files in a directory take, and those in the directories in it.
 pub(crate) fn kept(directory: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(directory)? {
-        // Blocks are of 512 bytes, whatever the file system's are.
-        bytes += entry?.metadata()?.blocks() * 512;
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() {
+            kept(&entry.path())?
+        } else {
+            // Blocks are of 512 bytes, whatever the file system's are.
+            metadata.blocks() * 512
+        };
     }
     Ok(bytes)
 }
@@ -79,7 +85,9 @@ mod tests {
         let scratch = Scratch::new(&std::env::temp_dir()).unwrap();
         assert_eq!(kept(scratch.path()).unwrap(), 0);
         let path = scratch.path().to_owned();
-        let file = path.join("file");
+        let inner = path.join("inner");
+        fs::create_dir(&inner).unwrap();
+        let file = inner.join("file");
         fs::write(&file, vec![1; 100_000]).unwrap();
         fs::File::open(&file).unwrap().sync_all().unwrap();
         assert!(kept(&path).unwrap() >= 100_000);
