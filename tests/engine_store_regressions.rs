@@ -6,8 +6,8 @@ use std::time::Duration;
 use duewheel::{
     Completion, Consultation, Disposition, DueRequest, Engine, EngineBuilder, Frame,
     InteractionRequest, Journal, JournalTail, Lease, LocationId, Lsn, MemoryStore, PollError,
-    Positions, RequestState, Room, Router, RoutingCommand, ScheduleData, Store, StoreError,
-    StoreIdentity, Timestamp,
+    Positions, ProcessingCondition, RequestState, Room, Router, RoutingCommand, ScheduleData,
+    Store, StoreError, StoreIdentity, Timestamp,
 };
 
 fn at(seconds: u64) -> Timestamp {
@@ -252,7 +252,9 @@ fn the_router_was_asked_after_the_journal_had_failed() {
     let house = house();
     house.schedule(1, house.here, at(0));
     let request = InteractionRequest::new(2.into(), house.here);
-    let request = request.with_schedule(ScheduleData::at(at(1)));
+    // Its answer decides, so what was released before is handed over first.
+    let waits = ScheduleData::builder().time_if(at(1), ProcessingCondition::AgentsReady(1));
+    let request = request.with_schedule(waits.build().unwrap());
     let _ = house.engine.schedule(request, at(0)).unwrap();
     house.memory.fail_append_at(1);
     let polled = house.engine.poll(at(1), 10);
