@@ -174,7 +174,7 @@ fn what_a_repair_says_is_lost_is_all_that_is_missing() {
 
 #[test]
 fn what_a_snapshot_knows_is_not_lost() {
-    let outcomes = damage_everything(&store::with_snapshot(), 3_001);
+    let outcomes = damage_everything(&store::with_snapshot(), 2_003);
     assert!(outcomes.loss > 10, "{outcomes:?}");
     assert!(outcomes.no_loss > 0, "{outcomes:?}");
 }
