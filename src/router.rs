@@ -42,6 +42,10 @@ pub trait Router: Send + Sync {
     /// Asked at most once a (location, response media) and poll, unless
     /// [`Consultation::good_for`] runs out. Not asked for non-scheduled interactions.
     ///
+    /// What was released before has been handed over by then, but for two cases: to dispatch workers, who may not have come
+    /// to it, and with a store under [`Durability::Sync`](crate::Durability::Sync), where only a request with a condition
+    /// or a threshold wait time is worth a wait for the disk.
+    ///
     /// Asked by the poll itself, with dispatch workers too, because what is released next depends on the answer:
     /// everything that is due waits for it. So answer from what is at hand, and never block here.
     fn consult(&self, request: &DueRequest) -> Consultation;

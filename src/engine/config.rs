@@ -213,10 +213,10 @@ impl EngineBuilder {
     }
 
     /// A snapshot is taken when the journal has grown by so many bytes since the last, when that is so long ago and
-    /// anything has happened since, and when the journal has no room for intake; default 256 MiB and ten minutes. It is what the next [`build`](Self::build) reads
-    /// back first, and the journal before it is dropped: so this bounds how long that takes, and how much room the
-    /// store needs beside what is pending. While the engine is [started](Engine::start); one that is polled by hand
-    /// calls [`Engine::snapshot`].
+    /// anything has happened since, and when the journal has no room for intake; default 256 MiB and ten minutes. It is
+    /// what the next [`build`](Self::build) reads back first, and the journal before it is dropped: so this bounds how
+    /// long that takes, and how much room the store needs beside what is pending. While the engine is
+    /// [started](Engine::start); one that is polled by hand calls [`Engine::snapshot`].
     pub fn snapshot_every(mut self, journal_bytes: u64, span: Duration) -> Self {
         self.snapshot_every = (journal_bytes, span);
         self

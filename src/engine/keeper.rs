@@ -64,7 +64,7 @@ impl Keeper {
     }
 }
 
-/// Looks left out after snapshots that failed or made no room: one, two, four and so on.
+/// Looks left out after snapshots that failed or made no room: none after the first, then two, four and so on.
 #[derive(Default)]
 struct Pause {
     left: u32,

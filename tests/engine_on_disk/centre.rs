@@ -54,7 +54,7 @@ pub(crate) enum Step {
 
 /// Remembers what it was told.
 #[derive(Default)]
-struct Desk(Mutex<Vec<RoutingCommand>>);
+pub(crate) struct Desk(Mutex<Vec<RoutingCommand>>);
 
 impl Router for Desk {
     fn consult(&self, _: &DueRequest) -> Consultation {

@@ -5,11 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use duewheel::{
-    Consultation, Disposition, DriverOptions, DueRequest, Engine, FileOptions, InteractionRequest,
-    LocationId, ManualClock, Router, RoutingCommand, ScheduleData, ScheduleErrorReason, Shutdown,
-    Store, Timestamp,
+    DriverOptions, Engine, FileOptions, InteractionRequest, LocationId, ManualClock, ScheduleData,
+    ScheduleErrorReason, Shutdown, Store, Timestamp,
 };
 
+use crate::centre::Desk;
 use crate::disk::SimulatedDisk;
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_596_400_000);
@@ -18,18 +18,6 @@ const SEGMENT_BYTES: u64 = 64 << 10;
 
 /// Longer than it takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Nobody;
-
-impl Router for Nobody {
-    fn consult(&self, _: &DueRequest) -> Consultation {
-        Consultation::default()
-    }
-
-    fn route(&self, _: RoutingCommand) -> Disposition {
-        Disposition::Routed
-    }
-}
 
 fn request(id: u64, location: LocationId) -> InteractionRequest {
     let tomorrow = Timestamp::from_millis(NOW.as_millis() + 86_400_000);
@@ -45,7 +33,12 @@ fn snapshots_that_nobody_asked_for_make_room_on_a_full_disk() {
     let store = Store::on_disk(Arc::new(disk.clone()), options).unwrap();
     // By its size and by time the journal would have none.
     let builder = Engine::builder().snapshot_every(u64::MAX, Duration::MAX);
-    let engine = Arc::new(builder.store(store).build(Arc::new(Nobody)).unwrap());
+    let engine = Arc::new(
+        builder
+            .store(store)
+            .build(Arc::new(Desk::default()))
+            .unwrap(),
+    );
     let location = engine.directory().enter("AA0101").unwrap();
     disk.set_capacity(Some(5 * SEGMENT_BYTES));
     let clock = Arc::new(ManualClock::new(NOW));

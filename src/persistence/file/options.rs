@@ -32,8 +32,8 @@ impl FileOptions {
     }
 
     /// Bytes of a new segment of the journal: 4 KiB to 1 GiB, by default 64 MiB. Twice as much is set aside on the disk
-    /// at any time, and so much is given back at a time once snapshots hold what is in it. For a frame that is larger
-    /// a larger segment is made. Segments that there are stay as they are.
+    /// at any time, less on a full one, and so much is given back at a time once snapshots hold what is in it. For a
+    /// frame that is larger a larger segment is made. Segments that there are stay as they are.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.journal.segment_bytes = bytes;

@@ -7,7 +7,9 @@
 //! What is no longer wanted goes after a manifest was published, in an order that a crash may cut anywhere: first the
 //! manifests older than the two newest good ones, and those that cannot be read; then, once it is durable that these
 //! are gone, the chunks that no manifest names any more. A manifest that could not be removed keeps its chunks. What is
-//! left over is tried again at the next publication. A snapshot that is given up takes its own chunks with it, and no more. A manifest of another store is nobody's to remove here.
+//! left over is tried again at the next publication. A manifest of another store is nobody's to remove here.
+//!
+//! A snapshot that is given up takes its own chunks with it, and no more.
 //!
 //! Numbers of chunks count up from above all that are found at opening, in names and in manifests.
 

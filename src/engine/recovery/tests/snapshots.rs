@@ -144,53 +144,28 @@ fn an_engine_without_a_store_has_no_snapshot() {
     assert!(engine.recovery().is_none());
 }
 
-/// Takes one snapshot from inside another.
-struct Nested(
-    Arc<dyn SnapshotStore>,
-    Mutex<Option<crate::sync::Weak<Engine>>>,
-);
+/// Snapshots with something odd about them.
+struct Odd {
+    snapshots: Arc<dyn SnapshotStore>,
+    /// Is asked before the chunk of a stream is begun.
+    begins: Box<dyn Fn(u32) -> Result<(), StoreError> + Send + Sync>,
+    /// Chunks that are damaged.
+    damaged: Vec<u64>,
+}
 
-impl SnapshotStore for Nested {
-    fn find(&self) -> Result<FoundSnapshots, StoreError> {
-        self.0.find()
-    }
-
-    fn read(
-        &self,
-        chunk: &ChunkRef,
-        visit: &mut dyn FnMut(&ChunkBlock<'_>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.0.read(chunk, visit)
-    }
-
-    fn begin(&self, stream: u32) -> Result<Box<dyn ChunkWriter>, StoreError> {
-        let engine = self.1.lock().as_ref().and_then(crate::sync::Weak::upgrade);
-        if let Some(engine) = engine {
-            let second = engine.snapshot();
-            assert!(matches!(second, Err(SnapshotError::Busy)), "{second:?}");
+impl Odd {
+    fn new(snapshots: Arc<dyn SnapshotStore>) -> Self {
+        Self {
+            snapshots,
+            begins: Box::new(|_| Ok(())),
+            damaged: Vec::new(),
         }
-        self.0.begin(stream)
-    }
-
-    fn publish(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        self.0.publish(manifest)
-    }
-
-    fn abandon(&self) {
-        self.0.abandon();
-    }
-
-    fn bytes(&self) -> u64 {
-        self.0.bytes()
     }
 }
 
-/// Has no room for this chunk.
-struct Short(Arc<dyn SnapshotStore>, u32);
-
-impl SnapshotStore for Short {
+impl SnapshotStore for Odd {
     fn find(&self) -> Result<FoundSnapshots, StoreError> {
-        self.0.find()
+        self.snapshots.find()
     }
 
     fn read(
@@ -198,35 +173,45 @@ impl SnapshotStore for Short {
         chunk: &ChunkRef,
         visit: &mut dyn FnMut(&ChunkBlock<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.0.read(chunk, visit)
+        let mut blocks = 0;
+        self.snapshots.read(chunk, &mut |block| {
+            if blocks == 1 && self.damaged.contains(&chunk.number) {
+                return Err(StoreError::damaged("a chunk", 7, "this", "that"));
+            }
+            blocks += 1;
+            visit(block)
+        })
     }
 
     fn begin(&self, stream: u32) -> Result<Box<dyn ChunkWriter>, StoreError> {
-        if stream == self.1 {
-            return Err(StoreError::Full {
-                what: "begin a chunk".to_owned(),
-            });
-        }
-        self.0.begin(stream)
+        (self.begins)(stream)?;
+        self.snapshots.begin(stream)
     }
 
     fn publish(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        self.0.publish(manifest)
+        self.snapshots.publish(manifest)
     }
 
     fn abandon(&self) {
-        self.0.abandon();
+        self.snapshots.abandon();
     }
 
     fn bytes(&self) -> u64 {
-        self.0.bytes()
+        self.snapshots.bytes()
     }
 }
 
 #[test]
 fn a_snapshot_that_fails_leaves_no_chunks_behind() {
     let store = varied().store();
-    let snapshots = Arc::new(Short(store.snapshots, 1)) as Arc<dyn SnapshotStore>;
+    let mut odd = Odd::new(store.snapshots);
+    odd.begins = Box::new(|stream| match stream {
+        1 => Err(StoreError::Full {
+            what: "begin a chunk".to_owned(),
+        }),
+        _ => Ok(()),
+    });
+    let snapshots = Arc::new(odd) as Arc<dyn SnapshotStore>;
     let store = Store::new(IDENTITY, store.journal, Arc::clone(&snapshots));
     let engine = settings().store(store).build(Arc::<Desk>::default());
     let before = snapshots.bytes();
@@ -241,64 +226,33 @@ fn a_snapshot_that_fails_leaves_no_chunks_behind() {
 #[test]
 fn one_snapshot_is_taken_at_a_time() {
     let store = varied().store();
-    let nested = Arc::new(Nested(store.snapshots, Mutex::new(None)));
-    let snapshots = Arc::clone(&nested) as Arc<dyn SnapshotStore>;
-    let store = Store::new(IDENTITY, store.journal, snapshots);
+    let outer = Arc::<Mutex<Option<crate::sync::Weak<Engine>>>>::default();
+    let mut odd = Odd::new(store.snapshots);
+    let within = Arc::clone(&outer);
+    odd.begins = Box::new(move |_| {
+        let engine = within.lock().as_ref().and_then(crate::sync::Weak::upgrade);
+        if let Some(engine) = engine {
+            let second = engine.snapshot();
+            assert!(matches!(second, Err(SnapshotError::Busy)), "{second:?}");
+        }
+        Ok(())
+    });
+    let store = Store::new(IDENTITY, store.journal, Arc::new(odd));
     let engine = settings().store(store).build(Arc::<Desk>::default());
     let engine = Arc::new(engine.unwrap());
-    *nested.1.lock() = Some(Arc::downgrade(&engine));
+    *outer.lock() = Some(Arc::downgrade(&engine));
     assert_eq!(engine.snapshot().unwrap().number, 1);
     assert_eq!(engine.snapshot().unwrap().number, 2);
-}
-
-/// Some chunks of it are damaged.
-struct Damaged(Arc<dyn SnapshotStore>, Vec<u64>);
-
-impl SnapshotStore for Damaged {
-    fn find(&self) -> Result<FoundSnapshots, StoreError> {
-        self.0.find()
-    }
-
-    fn read(
-        &self,
-        chunk: &ChunkRef,
-        visit: &mut dyn FnMut(&ChunkBlock<'_>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut blocks = 0;
-        self.0.read(chunk, &mut |block| {
-            if blocks == 1 && self.1.contains(&chunk.number) {
-                return Err(StoreError::damaged("a chunk", 7, "this", "that"));
-            }
-            blocks += 1;
-            visit(block)
-        })
-    }
-
-    fn begin(&self, stream: u32) -> Result<Box<dyn ChunkWriter>, StoreError> {
-        self.0.begin(stream)
-    }
-
-    fn publish(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        self.0.publish(manifest)
-    }
-
-    fn abandon(&self) {
-        self.0.abandon();
-    }
-
-    fn bytes(&self) -> u64 {
-        self.0.bytes()
-    }
 }
 
 /// The store, with the last chunk of some of its snapshots damaged: 0 is the newest.
 fn damaged(memory: &MemoryStore, which: &[usize]) -> Store {
     let snapshots = memory.snapshots();
     let chunk = |&n: &usize| snapshots[n].chunks.last().unwrap().number;
-    let chunks = which.iter().map(chunk).collect();
     let store = memory.store();
-    let snapshots = Arc::new(Damaged(store.snapshots, chunks));
-    Store::new(IDENTITY, store.journal, snapshots)
+    let mut odd = Odd::new(store.snapshots);
+    odd.damaged = which.iter().map(chunk).collect();
+    Store::new(IDENTITY, store.journal, Arc::new(odd))
 }
 
 #[test]
